@@ -1,0 +1,127 @@
+"""Measures the tables and the plot of docs/performance.md, and writes them there.
+
+    make bench
+
+Compiles each published net, times it against every peer that is installed (pip install 'nincc[bench]'), and replaces
+what stands between the marks in the document.  Takes some ten minutes; run it on an idle machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+
+import nincc
+from nincc import zoo
+from nincc.bench.measure import BenchOptions, bench
+from nincc.bench.plot import plot_bench
+from nincc.bench.result import BenchResult
+from nincc.bench.table import costs_table, machine_lines, markdown, replace_part, times_table
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCUMENT = ROOT / "docs" / "performance.md"
+WORK = ROOT / "build" / "performance"
+NETS = [
+    *(("nin-cifar10", 1), ("nin-cifar10", 8), ("nin-imagenet", 1), ("nin-imagenet", 8)),
+    *((name, 1) for name in ("nin-cifar100", "nin-mnist", "nin-svhn", "nin-d2l")),
+]
+THREADS = (1, 2)
+PLOTTED = ("nin-cifar10", 1, 1)
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A net on disk, and what compiling it took."""
+
+    name: str
+    batch: int
+    model: Path
+    artefact: Path
+    seconds: float
+    sizes: tuple[int, int]  # bytes of workspace and weights
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="measure docs/performance.md")
+    parser.add_argument("--target", default="x86", metavar="T", help="what to compile for (default x86)")
+    parser.add_argument("--nets", default=None, metavar="NAMES", help="only these, separated by commas")
+    parser.add_argument("--rounds", type=int, default=20, metavar="N", help="bursts of each program (default 20)")
+    parser.add_argument("--print", action="store_true", dest="only_print", help="leave the document alone")
+    given = parser.parse_args(arguments)
+    wanted = given.nets.split(",") if given.nets else None
+    nets = [compiled(*net, given.target) for net in NETS if wanted is None or net[0] in wanted]
+    results = [measured(net, threads, given.rounds) for net in nets for threads in THREADS]
+    (WORK / "results.json").write_text(json.dumps([result.to_dict() for result in results], indent=1))
+    parts = {
+        "machine": machine_lines(results),
+        "times": times_table(results),
+        "scaling": scaling_table(results),
+        "costs": costs_table(results),
+        "compiling": compiling_table(nets),
+    }
+    if given.only_print:
+        print("\n\n".join(parts.values()))
+    else:
+        write(parts, results)
+    return 0
+
+
+def compiled(name: str, batch: int, target: str) -> Compiled:
+    """The net compiled and verified."""
+    WORK.mkdir(parents=True, exist_ok=True)
+    model, out = WORK / f"{name}-{batch}.onnx", WORK / f"{name}-{batch}"
+    onnx.save(zoo.build(name, batch), model)
+    start = time.perf_counter()
+    manifest = nincc.compile(model, target, out=out).manifest
+    seconds = time.perf_counter() - start
+    print(f"{name}, batch {batch}: compiled and verified in {seconds:.1f} s", file=sys.stderr, flush=True)
+    return Compiled(name, batch, model, out, seconds, (manifest["workspace_bytes"], manifest["weight_bytes"]))
+
+
+def measured(net: Compiled, threads: int, rounds: int) -> BenchResult:
+    """The net against its peers; the net that is plotted with its kernels."""
+    layers = (net.name, net.batch, threads) == PLOTTED
+    result = bench(net.artefact, net.model, BenchOptions(threads=threads, rounds=rounds, layers=layers))
+    print(times_table([result]).splitlines()[-1], file=sys.stderr, flush=True)
+    return result
+
+
+def scaling_table(results: list[BenchResult]) -> str:
+    """How much faster two threads are than one."""
+    medians = {(r.model, r.batch, r.threads): r.ours.timing.median for r in results if r.ours.timing}
+    rows = [
+        [model, str(batch), f"{medians[model, batch, 1] / medians[model, batch, 2]:.2f}"]
+        for model, batch, threads in medians
+        if threads == 1
+    ]
+    return markdown(["net", "batch", "one thread ÷ two"], rows, left=1)
+
+
+def compiling_table(nets: list[Compiled]) -> str:
+    header = ["net", "batch", "compile and verify s", "workspace MB", "weights MB"]
+    rows = [
+        [net.name, str(net.batch), f"{net.seconds:.1f}", *(f"{size / 1e6:.2f}" for size in net.sizes)]
+        for net in nets
+    ]
+    return markdown(header, rows, left=1)
+
+
+def write(parts: dict[str, str], results: list[BenchResult]) -> None:
+    """Puts the tables into the document and the plot beside it."""
+    text = DOCUMENT.read_text()
+    for part, content in parts.items():
+        text = replace_part(text, part, content)
+    DOCUMENT.write_text(text)
+    for result in results:
+        if (result.model, result.batch, result.threads) == PLOTTED:
+            plot_bench(result, DOCUMENT.with_name("performance.png"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

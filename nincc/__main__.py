@@ -1,0 +1,5 @@
+"""``python -m nincc`` is ``nincc``."""
+
+from nincc.cli import main
+
+main()

@@ -1,0 +1,1 @@
+"""ARM libraries without an ARM CPU: run, and counted, instruction by instruction."""

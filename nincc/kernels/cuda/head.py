@@ -1,0 +1,169 @@
+"""The end of a net: sums over a map's pixels, their mean, and softmax.
+
+``nincc.cuda_mlpconv`` ends with it where one tile is a whole map; else its tiles leave their sums to
+``nincc.cuda_mean``, one block an image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from nincc._tvm import tvm
+from nincc.kernels.cuda.emit import ThreadEmitter
+from nincc.kernels.cuda.plan import FEW, QUAD, sum_parts
+from nincc.kernels.emit import Expr, View
+
+tir, te = tvm.tir, tvm.te
+
+@dataclass(frozen=True)
+class Sums:
+    """Column sums of a matrix of ``rows`` × ``quads`` quads, whose rows stand in no memory of ``work``'s."""
+
+    em: ThreadEmitter
+    rows: int
+    quads: int
+    load: Callable[[Expr, Expr], Expr]
+    """``load(row, channel)``: a quad."""
+
+    @property
+    def parts(self) -> int:
+        return sum_parts(self.rows, self.quads, self.em.threads)
+
+    def run(self, work: View, finish: Callable[[Expr, Expr], None]) -> None:
+        """``finish(channel, quad of sums)`` for every quad, in the block's first threads.
+
+        ``work`` has room for ``parts`` rows.
+        """
+        em, parts = self.em, self.parts
+        if parts == 1:
+            em.share_out(1, self.quads, lambda _, quad: finish(quad * QUAD, self._sum(0, self.rows, 1, quad * QUAD)))
+            return
+        stride = self.quads * QUAD
+        em.share_out(
+            parts, self.quads,
+            lambda row, quad: work.store(row * stride + quad * QUAD, self._sum(row, self.rows, parts, quad * QUAD)),
+        )  # fmt: skip
+        em.barrier()
+
+        def collect(_: Expr, quad: Expr) -> None:
+            total = work.load(quad * QUAD)
+            for part in range(1, parts):
+                total = total + work.load(part * stride + quad * QUAD)
+            finish(quad * QUAD, total)
+
+        em.share_out(1, self.quads, collect)
+
+    def _sum(self, first: Expr, rows: int, step: int, channel: Expr) -> Expr:
+        """Rows ``first``, ``first + step`` … below ``rows``."""
+        em = self.em
+        total = em.registers(1, "total")[0]
+        total.store(0, em.zero())
+        with em.loop(-(-rows // step), "i") as i:
+            row = first + i * step
+            with em.guard(row < rows, bool(rows % step)):
+                total.store(0, total.load(0) + self.load(row, channel))
+        return total.load(0)
+
+
+@dataclass(frozen=True)
+class Softmax:
+    """Softmax of the ``units`` numbers in shared memory at ``values``; ``scratch`` has a float for each thread."""
+
+    em: ThreadEmitter
+    units: int
+    values: View
+    scratch: View
+
+    def run(self, store: Callable[[Expr, Expr], None]) -> None:
+        """``store(unit, probability)``.  All threads of the block call it; the values are overwritten."""
+        em = self.em
+        em.barrier()
+        largest = em.scalars().let(self._reduce(lambda u: self.values[u], tir.max, -3.4e38), "largest")
+        em.barrier()
+
+        def power(unit: Expr) -> None:
+            self.values[unit] = tir.exp(self.values[unit] - largest)
+
+        self._each(power)
+        em.barrier()
+        total = em.scalars().let(self._reduce(lambda u: self.values[u], lambda a, b: a + b, 0.0), "total")
+        self._each(lambda unit: store(unit, self.values[unit] / total))
+
+    def _each(self, work: Callable[[Expr], None]) -> None:
+        self.em.share_out(1, self.units, lambda _, unit: work(unit))
+
+    def _reduce(self, read: Callable[[Expr], Expr], combine: Callable[[Expr, Expr], Expr], neutral: float) -> Expr:
+        """The combination of all values, in every thread."""
+        em, one = self.em, self.em.scalars()
+        if self.units <= FEW:
+            total = read(0)
+            for unit in range(1, self.units):
+                total = combine(total, read(unit))
+            return total
+        mine = one.registers(1, "mine")[0]
+        mine.store(0, tir.const(neutral, "float32"))
+        self._each(lambda unit: mine.store(0, combine(mine.load(0), read(unit))))
+        self.scratch[em.thread] = mine.load(0)
+        width = 1 << (em.threads - 1).bit_length()
+        while width > 1:
+            width //= 2
+            em.barrier()
+            with em.when(tir.all(em.thread < width, em.thread + width < em.threads)):
+                self.scratch[em.thread] = combine(self.scratch[em.thread], self.scratch[em.thread + width])
+        em.barrier()
+        return self.scratch[0]
+
+
+def store_head(
+    em: ThreadEmitter, sums: Sums, pixels: int, softmax: int, work: View, scratch: View, store: Callable[[Expr, Expr, int], None]
+) -> None:
+    """The mean of ``sums`` over ``pixels``, then softmax over ``softmax`` classes (0: none).
+
+    ``store(channel, value, lanes)`` takes quads of means, or single probabilities.  ``work`` has room for the parts'
+    sums, ``scratch`` for the means and then a float for each thread.
+    """
+    share = em.broadcast(1.0 / pixels)
+    if not softmax:
+        sums.run(work, lambda channel, total: store(channel, total * share, QUAD))
+        return
+    sums.run(work, lambda channel, total: scratch.store(channel, total * share))
+    Softmax(em, softmax, scratch, scratch.at(sums.quads * QUAD)).run(lambda unit, value: store(unit, value, 1))
+
+
+def scratch_floats(quads: int, threads: int) -> int:
+    """Shared memory that :func:`store_head` wants as scratch for a softmax."""
+    return quads * QUAD + threads
+
+
+def mean(data: Any, attrs: Mapping[str, Any]) -> Any:
+    """``nincc.cuda_mean``: sums [N, T, Np] of T tiles of a map of ``pixels`` pixels → [N, 1, 1, Np], or softmax [N, units]."""
+    batch, tiles, width = (int(v) for v in data.shape)
+    pixels, softmax, threads = (int(attrs[key]) for key in ("pixels", "softmax", "threads"))
+    quads = width // QUAD
+
+    def body(inputs: Any, outputs: Any) -> Any:
+        em = ThreadEmitter((batch, 1, 1), threads)
+        source, out = em.view(inputs[0]), em.view(outputs[0])
+        image = em.block[0]
+        sums = Sums(em, tiles, quads, lambda row, channel: source.load((image * tiles + row) * width + channel))
+        work = em.shared(sums.parts * width, "work")
+        scratch = em.shared(scratch_floats(quads, threads), "scratch") if softmax else work
+
+        def store(channel: Expr, value: Expr, lanes: int) -> None:
+            if lanes == 1:
+                out[image * softmax + channel] = value
+            else:
+                out.store(image * width + channel, value)
+
+        store_head(em, sums, pixels, softmax, work, scratch, store)
+        return em.ib.get()
+
+    return te.extern(mean_shape((batch, tiles, width), attrs), [data], body, name="nincc_cuda_mean", dtype="float32")
+
+
+def mean_shape(shape: tuple[int, ...], attrs: Mapping[str, Any]) -> tuple[int, ...]:
+    """The output's shape."""
+    softmax = int(attrs["softmax"])
+    return (shape[0], softmax) if softmax else (shape[0], 1, 1, shape[2])

@@ -1,0 +1,162 @@
+"""The lines of a records file: one header, then a trial a line as AutoTVM writes it.
+
+    # {"format": 1, "kernels": 1, "target": {…}, "machine": "…", "model": {…}, "runner": "local", …}
+    {"input": ["llvm …", "nincc.conv2d/1", […], {}], "config": {"entity": [["m", "ot", 4], …], …},
+     "result": [[seconds], error_no, elapsed, timestamp], "version": 0.2, "tvm_version": "0.19.0", "nincc": {…}}
+
+AutoTVM's own reader reads such a file: it takes the header for a comment and skips the key ``nincc``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from nincc.kernels.spec import most_rows
+from nincc.records.space import Knobs, Space
+from nincc.records.workload import KERNEL_VERSION, Task, parse_task
+from nincc.target import Target
+
+FORMAT = 1
+AUTOTVM_VERSION = 0.2
+
+ERRORS = {
+    0: "",
+    1: "no kernel",
+    2: "code generation failed",
+    4: "crashed",
+    5: "wrong result",
+    6: "code generation took too long",
+    7: "ran too long",
+    8: "failed",
+}
+"""AutoTVM's error numbers (its ``MeasureErrorNo``), in words."""
+BAD_KNOBS, BAD_CODE, CRASHED, WRONG, SLOW_CODE, SLOW_RUN, FAILED = 1, 2, 4, 5, 6, 7, 8
+
+
+class Refused(ValueError):
+    """A file or line that is whole, but not for this use; the text names what differs."""
+
+
+def machine_of(target: Target) -> dict[str, Any]:
+    """What of a target decides its code: records of another machine are refused."""
+    return {
+        "name": target.name, "triple": target.triple, "cpu": target.cpu, "features": list(target.features),
+        "lanes": target.lanes, "rows": most_rows(target),
+    }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Header:
+    """The first line of a file.
+
+    ``target`` is :func:`machine_of` it, ``machine`` the CPU that timed, ``model`` its name and sha256 (empty in a
+    file of several models), ``peak_gflops`` and ``read_gbs`` what that CPU's core can do at most (0: not known).
+    """
+
+    target: dict[str, Any]
+    runner: str
+    machine: str = ""
+    model: dict[str, str] = field(default_factory=dict)
+    tools: dict[str, str] = field(default_factory=dict)
+    peak_gflops: float = 0.0
+    read_gbs: float = 0.0
+    kernels: int = KERNEL_VERSION
+    format: int = FORMAT
+
+    def line(self) -> str:
+        """The line, its end included."""
+        return "# " + json.dumps(asdict(self), ensure_ascii=False) + "\n"
+
+    @staticmethod
+    def parse(line: str) -> Header:
+        """The header in a line; ValueError where it is none, Refused where it is of another format or version."""
+        data = json.loads(line.removeprefix("#")) if line.startswith("#") else None
+        if not isinstance(data, dict) or "format" not in data:
+            raise ValueError("not a header of tuned records")
+        if data["format"] != FORMAT:
+            raise Refused(f"records of format {data['format']}, this nincc reads {FORMAT}")
+        if data.get("kernels") != KERNEL_VERSION:
+            raise Refused(f"records of kernel version {data.get('kernels')}, this nincc has {KERNEL_VERSION}")
+        known = {key: data[key] for key in Header.__dataclass_fields__ if key in data}
+        if not isinstance(known.get("target"), dict) or "name" not in known["target"]:
+            raise ValueError("a header that names no target")
+        return Header(**{"runner": "", **known})
+
+    def require(self, target: Target) -> None:
+        """Refused unless the records are for ``target``."""
+        mine = machine_of(target)
+        if self.target["name"] != mine["name"]:
+            raise Refused(f"records for target {self.target['name']}, not {mine['name']}")
+        different = [key for key, value in mine.items() if self.target.get(key) != value]
+        if different:
+            key = different[0]
+            raise Refused(f"records for a {mine['name']} whose {key} is {self.target.get(key)}, not {mine[key]}")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One trial: ``seconds`` is None where it failed, ``error`` then says how (a key of ERRORS).
+
+    ``note`` is what nincc adds: the reason in words, and where it ran.  ``text`` is the line itself.
+    """
+
+    task: Task
+    knobs: Knobs
+    seconds: float | None
+    error: int
+    elapsed: float
+    timestamp: float
+    note: Mapping[str, Any]
+    number: int
+    text: str = field(repr=False)
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What makes two trials trials of the same kernel."""
+        return (self.task, *sorted(self.knobs.items()))
+
+    @property
+    def condemns(self) -> bool:
+        """Whether the kernel is not to be used, whatever other trials of it gave; taking too long is no such fault."""
+        return self.seconds is None and self.error not in (SLOW_CODE, SLOW_RUN)
+
+    @property
+    def estimated(self) -> bool:
+        """Whether the time was computed, not measured."""
+        return bool(self.note.get("estimate"))
+
+    @staticmethod
+    def parse(line: str, number: int) -> Entry:
+        """The trial in a line; ValueError where it is none, Refused where it is of another version."""
+        data = json.loads(line)
+        try:
+            _, name, args, _ = data["input"]
+            costs, error, elapsed, timestamp = data["result"]
+            knobs = {str(key): value for key, kind, value in data["config"]["entity"]}
+            version = data["version"]
+            note = data.get("nincc", {})
+            seconds = float(costs[0]) if error == 0 else None
+        except (KeyError, TypeError, IndexError) as failure:
+            raise ValueError(f"not a tuning record ({failure})") from failure
+        if version != AUTOTVM_VERSION:
+            raise Refused(f"AutoTVM's record version {version}, this is {AUTOTVM_VERSION}")
+        task = _task(str(name), args)
+        if not Space(task).allows(knobs):
+            raise ValueError(f"knobs that no kernel has: {knobs}")
+        if seconds is not None and not 0 < seconds < 1e6:
+            raise ValueError(f"a time of {seconds} s")
+        return Entry(task, knobs, seconds, int(error), float(elapsed), float(timestamp), note, number, line)
+
+
+def _task(name: str, args: Any) -> Task:
+    try:
+        return parse_task(name, args)
+    except ValueError as failure:
+        if "version" in str(failure):
+            raise Refused(str(failure)) from failure
+        raise
+    except Exception as failure:  # arguments of any shape
+        raise ValueError(f"not a task of nincc: {failure}") from failure

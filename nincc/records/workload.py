@@ -1,0 +1,148 @@
+"""What is tuned: a convolution or product by its geometry alone, whatever its weights, name and activation.
+
+Layers of the same workload share their records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+from nincc.kernels.spec import Conv, Pooling, most_rows, sides
+from nincc.target import Target
+
+KERNEL_VERSION = 1
+"""Raised whenever a kernel changes so that old timings say nothing of it; records of another version are refused."""
+
+KINDS = ("conv2d", "gemm", "gemm_pool")
+CONV, GEMM, GEMM_POOL = KINDS
+
+_LENGTHS = {CONV: 10, GEMM: 3, GEMM_POOL: 4}
+
+
+@dataclass(frozen=True)
+class Workload:
+    """``args`` of a conv2d: layout, batch, channels, size (2), units, kernel (2), strides (2), padding (4),
+    dilation (2), pool (text); of a gemm: rows, depth, units; of a gemm_pool: batch, pixels, depth, units.
+    """
+
+    kind: str
+    args: tuple[Any, ...]
+
+    def conv(self, lanes: int, mr: int = 1, tasks: int = 1) -> Conv:
+        """The convolution, with a ReLU behind it."""
+        layout, batch, channels, size, units, kernel, strides, padding, dilation, pool = self.args
+        return Conv(
+            layout, batch, channels, size, units, kernel, strides, padding, dilation, Pooling.parse(pool), "relu",
+            lanes, mr, tasks,
+        )  # fmt: skip
+
+    @property
+    def product(self) -> tuple[int, int, int]:
+        """Rows, depth and units of the matrix product that the workload is."""
+        if self.kind == CONV:
+            conv = self.conv(1)
+            return conv.batch * prod(conv.out_size), prod(conv.kernel) * conv.channels, conv.units
+        if self.kind == GEMM:
+            rows, depth, units = self.args
+            return rows, depth, units
+        batch, pixels, depth, units = self.args
+        return batch * pixels, depth, units
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates, as the graph defines them."""
+        return prod(self.product)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes that any algorithm moves at least once: input, weights, output."""
+        rows, depth, units = self.product
+        source, outputs = rows * depth, rows * units
+        if self.kind == CONV:
+            _, batch, channels, size, *_ = self.args
+            source = batch * channels * prod(size)
+        elif self.kind == GEMM_POOL:
+            outputs = self.args[0] * units
+        return 4 * (source + depth * units + outputs)
+
+    def __str__(self) -> str:
+        """``conv2d 5x5 96>192 16x16``, ``gemm 1024x192x160`` …: for tables."""
+        if self.kind != CONV:
+            return f"{self.kind} {'x'.join(map(str, self.args))}"
+        conv = self.conv(1)
+        (height, width), (down, right) = conv.kernel, conv.strides
+        stride = f"/{down}" if down == right != 1 else f"/{down}x{right}" if (down, right) != (1, 1) else ""
+        size = "x".join(map(str, conv.input_size))
+        batch = f" batch {conv.batch}" if conv.batch > 1 else ""
+        pool = f", {conv.pool.kind} pool" if conv.pool else ""
+        return f"conv2d {height}x{width}{stride} {conv.channels}>{conv.units} {size}{batch}{pool}"
+
+
+def conv_workload(conv: Conv) -> Workload:
+    """The workload of a convolution."""
+    pool = str(conv.pool) if conv.pool else ""
+    return Workload(
+        CONV,
+        (conv.layout, conv.batch, conv.channels, conv.size, conv.units, conv.kernel, conv.strides, conv.padding,
+         conv.dilation, pool),
+    )  # fmt: skip
+
+
+def gemm_workload(rows: int, depth: int, units: int) -> Workload:
+    """The workload of [rows, depth]·[depth, units]."""
+    return Workload(GEMM, (rows, depth, units))
+
+
+def gemm_pool_workload(batch: int, pixels: int, depth: int, units: int) -> Workload:
+    """The workload of a product over ``pixels`` of each of ``batch`` images, and their mean."""
+    return Workload(GEMM_POOL, (batch, pixels, depth, units))
+
+
+@dataclass(frozen=True)
+class Task:
+    """A workload on a machine: ``rows`` is the largest register tile, ``threads`` the most the work is cut for."""
+
+    workload: Workload
+    lanes: int
+    rows: int
+    threads: int
+
+    @property
+    def name(self) -> str:
+        """AutoTVM's name of the task, which holds the kernels' version."""
+        return f"nincc.{self.workload.kind}/{KERNEL_VERSION}"
+
+    @property
+    def args(self) -> tuple[Any, ...]:
+        """AutoTVM's arguments of the task."""
+        return (*self.workload.args, self.lanes, self.rows, self.threads)
+
+
+def task_for(workload: Workload, target: Target, threads: int) -> Task:
+    """The workload as a task on ``target``."""
+    return Task(workload, target.lanes, most_rows(target), threads)
+
+
+def parse_task(name: str, args: Sequence[Any]) -> Task:
+    """The task of a record's name and arguments; ValueError where they are none of this version's."""
+    kind, _, version = name.removeprefix("nincc.").partition("/")
+    if kind not in KINDS or not name.startswith("nincc."):
+        raise ValueError(f"task '{name}' is not one of nincc's")
+    if version != str(KERNEL_VERSION):
+        raise ValueError(f"kernel version {version}, this is {KERNEL_VERSION}")
+    *shape, lanes, rows, threads = _tuples(args)
+    if len(shape) != _LENGTHS[kind]:
+        raise ValueError(f"task '{name}' has {len(shape)} arguments")
+    workload = Workload(kind, tuple(shape))
+    if kind == CONV:
+        sides(shape[7])
+        workload.conv(int(lanes))
+    return Task(workload, int(lanes), int(rows), int(threads))
+
+
+def _tuples(value: Any) -> Any:
+    """JSON's lists as tuples."""
+    return tuple(map(_tuples, value)) if isinstance(value, (list, tuple)) else value

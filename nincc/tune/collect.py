@@ -1,0 +1,80 @@
+"""The tasks of a net: what its kernels compute, each once, and what the cost rule would do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any
+
+from nincc._tvm import tvm
+from nincc.errors import UsageError
+from nincc.frontend import Model, to_relay
+from nincc.kernels.spec import conv_spec
+from nincc.options import CompileOptions
+from nincc.passes.graph import Graph, shape
+from nincc.passes.packed import attributes
+from nincc.passes.pipeline import optimize
+from nincc.records.space import Knobs, Space
+from nincc.records.workload import Workload, conv_workload, gemm_pool_workload, gemm_workload, task_for
+from nincc.target import Target
+
+relay = tvm.relay
+
+
+@dataclass(frozen=True)
+class NetTask:
+    """A task and the layers of the net that it is; ``rule`` are the knobs of the cost rule."""
+
+    space: Space
+    layers: tuple[str, ...]
+    rule: Knobs
+
+    @property
+    def workload(self) -> Workload:
+        return self.space.task.workload
+
+
+def collect(model: Model, options: CompileOptions) -> list[NetTask]:
+    """The net's tasks in the order in which their first layers run.  ``options`` are those of the compile."""
+    target = options.target
+    if not isinstance(target, Target):
+        raise UsageError(
+            f"target {target.name} is a GPU, whose launches the cost rule plans",
+            hint="tune for a CPU target; 'nincc targets' lists them",
+        )
+    plain = replace(options, schedules=None, shipped_schedules=False, strict_schedules=False, dump_ir=None)
+    module, _ = optimize(to_relay(model), plain)
+    found: dict[Workload, NetTask] = {}
+    for node in Graph(module["main"]).nodes:
+        workload = _workload(node)
+        if workload is None:
+            continue
+        attrs = attributes(node)
+        layer = str(attrs["layer"])
+        if workload in found:
+            found[workload] = replace(found[workload], layers=(*found[workload].layers, layer))
+            continue
+        space = Space(task_for(workload, target, options.threads))
+        found[workload] = NetTask(space, (layer,), space.canonical(_plain(attrs)))
+    return list(found.values())
+
+
+def _workload(node: Any) -> Workload | None:
+    if not isinstance(node, relay.Call):
+        return None
+    name = node.op.name
+    if name in ("nincc.conv2d", "nincc.conv2d_winograd"):
+        return conv_workload(conv_spec(shape(node.args[0]), attributes(node)))
+    if name not in ("nincc.gemm", "nincc.gemm_pool"):
+        return None
+    attrs, (batch, height, width, _) = attributes(node), shape(node.args[0])
+    depth, units = int(attrs["channels"]), int(attrs["units"])
+    if name == "nincc.gemm":
+        return gemm_workload(prod((batch, height, width)), depth, units)
+    return gemm_pool_workload(batch, height * width, depth, units)
+
+
+def _plain(attrs: dict[str, Any]) -> dict[str, Any]:
+    """The attributes that may be knobs, as Python values."""
+    named = {name: attrs[name] for name in ("m", "mr", "tile_block", "unit_block", "order", "block") if name in attrs}
+    return {name: str(value) if name == "order" else int(value) for name, value in named.items()}

@@ -1,0 +1,106 @@
+"""The tasks as AutoTVM templates: importing this module registers them.
+
+A template defines the space and lowers any point of it through the very kernels that a compile uses.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nincc._tvm import tvm
+from nincc.kernels.conv2d import conv2d
+from nincc.kernels.gemm import gemm, gemm_pool
+from nincc.kernels.spec import round_up
+from nincc.kernels.winograd import conv2d_winograd
+from nincc.passes.choices import TASK_CYCLES
+from nincc.records.space import Knobs, Space
+from nincc.records.workload import CONV, GEMM, KERNEL_VERSION, KINDS, Task, parse_task
+
+te = tvm.te
+autotvm = tvm.autotvm
+
+Shapes = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
+
+
+def create_task(task: Task, machine: Any) -> Any:
+    """AutoTVM's task, with its space, for TVM's target ``machine``."""
+    return autotvm.task.create(task.name, list(task.args), machine)
+
+
+def config_of(tvm_task: Any, knobs: Knobs) -> Any:
+    """The point of a task's space with these knobs."""
+    space = tvm_task.config_space
+    index, step = 0, 1
+    for name, options in space.space_map.items():
+        values = [entity.val for entity in options.entities]
+        index += step * values.index(knobs[name])
+        step *= len(values)
+    return space.get(index)
+
+
+def _template(kind: str) -> None:
+    name = f"nincc.{kind}/{KERNEL_VERSION}"
+
+    def lowered(*args: Any) -> Any:
+        space = Space(parse_task(name, args))
+        config = autotvm.get_config()
+        for knob, candidates in space.candidates.items():
+            config.define_knob(knob, candidates)
+        config.multi_filter(lambda point: space.allows({knob: point[knob].val for knob in space.candidates}))
+        config.add_flop(2 * space.task.workload.macs)
+        return schedule(space, {knob: config[knob].val for knob in space.candidates})
+
+    autotvm.template(name)(lowered)
+
+
+for _kind in KINDS:
+    _template(_kind)
+
+
+def schedule(space: Space, knobs: Knobs) -> Any:
+    """The kernel of these knobs as a TE schedule, and its tensors: data, weight, bias, output."""
+    names = ("data", "weight", "bias")
+    inputs = [te.placeholder(shape, name=name) for shape, name in zip(shapes(space, knobs), names, strict=True)]
+    kernel: Any
+    if space.task.workload.kind == CONV:
+        kernel = conv2d if space.plan(knobs) is None else conv2d_winograd
+    else:
+        kernel = gemm if space.task.workload.kind == GEMM else gemm_pool
+    output = kernel(*inputs, attributes(space, knobs))
+    return te.create_schedule(output.op), [*inputs, output]
+
+
+def shapes(space: Space, knobs: Knobs) -> Shapes:
+    """The shapes of data, weight and bias as the kernel reads them."""
+    task = space.task
+    panel = 2 * task.lanes
+    _, depth, units = task.workload.product
+    panels = -(-units // panel)
+    if task.workload.kind == CONV:
+        conv, plan = space.conv, space.plan(knobs)
+        size = conv.size if conv.layout == "NHWC" else ()
+        data = (conv.batch, *size, conv.source_channels, *(() if size else conv.size))
+        weight = (panels, depth, panel) if plan is None else (panels * plan.elements, plan.depth, panel)
+    else:
+        batch = task.workload.args[0] if task.workload.kind != GEMM else 1
+        data = (batch, 1, task.workload.args[0 if task.workload.kind == GEMM else 1], round_up(depth, task.lanes))
+        weight = (panels, depth, panel)
+    return data, weight, (panels * panel,)
+
+
+def attributes(space: Space, knobs: Knobs) -> dict[str, Any]:
+    """What the kernel reads of its operator's attributes."""
+    task = space.task
+    _, depth, units = task.workload.product
+    common = {"units": units, "activation": "relu", "lanes": task.lanes, "mr": knobs["mr"]}
+    if task.workload.kind != CONV:
+        # As the passes share a product among tasks: nincc.passes.choices.
+        tasks = max(1, min(task.threads, task.workload.macs // (2 * task.lanes) // TASK_CYCLES))
+        return {**common, "channels": depth, "tasks": tasks, **{k: knobs[k] for k in ("order", "block") if k in knobs}}
+    conv, plan = space.conv, space.plan(knobs)
+    blocking = {name: knobs[name] for name in ("m", "tile_block", "unit_block", "order")} if plan else {}
+    return {
+        **common, "layout": conv.layout, "channels": conv.channels, "kernel": conv.kernel, "strides": conv.strides,
+        "padding": conv.padding, "dilation": conv.dilation, "pool": str(conv.pool or ""), "tasks": task.threads,
+        **blocking, **({"r": plan.r} if plan else {}),
+    }  # fmt: skip

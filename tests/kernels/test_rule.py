@@ -1,0 +1,109 @@
+"""The cost rule's choices: within the budget, sensible, and plans that the kernel accepts."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from nincc.kernels.cost import Core
+from nincc.kernels.error_table import winograd_error
+from nincc.kernels.rule import pick_conv
+from nincc.kernels.spec import Conv, Pooling
+from nincc.kernels.winograd_spec import winograd_spec
+from nincc.target import cpu_names, load_target
+
+TARGET = load_target("x86-64-v3")
+
+
+def conv(channels, size, units, taps, stride=1, padding=0, *, batch=1, layout="NHWC", pool=None):
+    return Conv(
+        layout, batch, channels, size, units, (taps, taps), (stride, stride), (padding,) * 4, (1, 1), pool, "relu",
+        lanes=8, mr=1, tasks=1,
+    )  # fmt: skip
+
+
+CONV2 = conv(96, (16, 16), 192, 5, padding=2)
+CONV3 = conv(192, (8, 8), 192, 3, padding=1)
+STRIDED = conv(3, (224, 224), 96, 11, 4, layout="NCHW")
+
+
+@pytest.mark.parametrize(("layer", "r"), [(CONV2, 5), (CONV3, 3), (STRIDED, 3)])
+def test_winograd_wins_where_it_was_measured_to(layer, r):
+    choice = pick_conv(layer, TARGET)
+    assert choice.operator == "nincc.conv2d_winograd"
+    assert choice.plan.r == r
+    assert choice.reason.startswith(f"F({choice.plan.m}, {r})")
+    assert choice.error == winograd_error(choice.plan.m, r, choice.plan.depth) <= 1e-5
+
+
+def test_direct_for_what_winograd_cannot_do():
+    for layer in (
+        replace(CONV2, kernel=(5, 3)),
+        replace(CONV2, dilation=(2, 2)),
+        replace(CONV2, strides=(2, 1)),
+        conv(16, (16, 16), 16, 3, 3),
+    ):
+        choice = pick_conv(layer, TARGET)
+        assert choice.operator == "nincc.conv2d" and choice.plan is None
+        assert choice.reason.startswith("direct")
+
+
+def test_direct_where_tiles_are_mostly_waste():
+    assert pick_conv(conv(64, (3, 3), 64, 3), TARGET).operator == "nincc.conv2d"
+
+
+def test_size_keeps_weights_at_their_onnx_size():
+    assert pick_conv(CONV2, TARGET, optimize="size").operator == "nincc.conv2d"
+
+
+def test_a_tighter_budget_takes_smaller_tiles():
+    sizes = []
+    for budget in (1e-5, 4e-6, 1.3e-6):
+        choice = pick_conv(CONV2, TARGET, error_budget=budget)
+        assert choice.error <= budget
+        sizes.append(choice.plan.m)
+    assert sizes == [4, 3, 2]
+    strict = pick_conv(CONV2, TARGET, error_budget=1e-7)
+    assert strict.operator == "nincc.conv2d" and "budget" in strict.reason
+
+
+@settings(max_examples=60, derandomize=True, deadline=None, phases=[Phase.generate])
+@given(
+    st.sampled_from(cpu_names()), st.integers(1, 9), st.integers(1, 200), st.integers(5, 40), st.integers(1, 200),
+    st.sampled_from([(3, 1), (5, 1), (7, 1), (3, 2), (5, 2), (11, 4)]), st.sampled_from([1, 2, 4]), st.booleans(),
+)  # fmt: skip
+def test_any_choice_is_one_that_the_kernels_take(name, batch, channels, size, units, taps, threads, pooled):
+    target = load_target(name)
+    pool = Pooling("max", (2, 2), (2, 2), (0, 0, 0, 0), (size, size)) if pooled else None
+    source = (2 * size, 2 * size) if pooled else (size, size)
+    layer = conv(channels, source, units, taps[0], taps[1], taps[0] // 2, batch=batch, pool=pool)
+    choice = pick_conv(layer, target, threads=threads)
+    assert choice.knobs["tasks"] == threads
+    assert 1 <= choice.knobs["mr"] <= Core(target).most_rows
+    assert choice.cycles > 0 and choice.error <= 1e-5
+    if choice.plan is None:
+        return
+    attrs = {
+        "layout": "NHWC", "channels": channels, "units": units, "kernel": layer.kernel, "strides": layer.strides,
+        "padding": layer.padding, "dilation": (1, 1), "pool": str(pool or ""), "activation": "relu",
+        "lanes": target.lanes,
+    }  # fmt: skip
+    shape = (batch, *source, -(-channels // target.lanes) * target.lanes)
+    plan = winograd_spec(shape, attrs | choice.knobs)
+    assert plan == choice.plan
+    assert plan.unit_block * (plan.unit_blocks - 1) < plan.panels * plan.panel <= plan.unit_block * plan.unit_blocks
+
+
+def test_work_is_cut_for_all_tasks():
+    for batch in (1, 8):
+        plan = pick_conv(replace(CONV2, batch=batch), TARGET, threads=4).plan
+        items = {"image": plan.groups, "tile": plan.tile_blocks}.get(plan.order, plan.tile_blocks * plan.unit_blocks)
+        assert items >= 4
+
+
+def test_register_tiles_balance_their_rows():
+    core = Core(TARGET)
+    assert core.most_rows == 6
+    assert core.best_rows(12, 64) == 6
+    assert core.best_rows(9, 64) in (5, 6)

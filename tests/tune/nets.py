@@ -1,0 +1,36 @@
+"""Nets for the tuner: two layers, and one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from tests.verify.small_nets import small_proto
+
+
+def two_layers(folder: Path) -> Path:
+    """A 3x3 convolution of 3 to 8 channels on 8x8, batch 2, and the head: a 1x1 with the global pool."""
+    path = folder / "small.onnx"
+    onnx.save(small_proto(), path)
+    return path
+
+
+def one_product(folder: Path, pixels: int = 6) -> Path:
+    """A 1x1 convolution of 16 to 16 channels on 1 x ``pixels``."""
+    weight = np.random.default_rng(0).standard_normal((16, 16, 1, 1)).astype(np.float32)
+    nodes: list[Any] = [
+        helper.make_node("Conv", ["x", "w"], ["c"], "product"),
+        helper.make_node("Relu", ["c"], ["y"], "relu"),
+    ]
+    shape = [1, 16, 1, pixels]
+    graph = helper.make_graph(
+        nodes, "product", [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, shape)], [numpy_helper.from_array(weight, "w")],
+    )  # fmt: skip
+    path = folder / "product.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
