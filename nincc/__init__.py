@@ -6,6 +6,7 @@
     net = nincc.load(artefact.path, threads=2)
     probabilities = net(images)
     certificate = nincc.verify(artefact.path, model="model.onnx")
+    nincc.tune("model.onnx", target="x86", records="model.jsonl")
 
 Names are imported when first used, so that ``import nincc`` costs next to nothing.
 """
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from nincc.target import Target
 
 __version__ = "0.1.0"
-__all__ = ["Artefact", "NinccError", "Target", "__version__", "compile", "load", "verify"]
+__all__ = ["Artefact", "NinccError", "Target", "__version__", "compile", "load", "tune", "verify"]
 
 _HOMES = {
     "Artefact": "nincc.api",
@@ -33,8 +34,8 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name == "verify":  # a package that can be called: see nincc/verify/__init__.py
-        return import_module("nincc.verify")
+    if name in ("tune", "verify"):  # packages that can be called: see nincc/verify/__init__.py
+        return import_module(f"nincc.{name}")
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'nincc' has no attribute '{name}'")

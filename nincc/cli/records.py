@@ -77,7 +77,8 @@ def report(file: Path, plot: Path | None, as_json: bool) -> None:
 
 
 def _text(contents: Any, found: Any) -> str:
-    from nincc.records.space import algorithm, knobs_text
+    from nincc.records.space import knobs_text
+    from nincc.records.spaces import space_of
 
     header = contents.header
     how = "estimated" if header.runner == "static" else f"timed on {header.machine or 'boards behind a tracker'}"
@@ -85,7 +86,7 @@ def _text(contents: Any, found: Any) -> str:
     rows = []
     for one in found:
         entry = one.best.entry if one.best else None
-        kernel = f"{algorithm(entry.knobs, entry.task)} {knobs_text(entry.knobs)}" if entry else "-"
+        kernel = f"{space_of(entry.task).algorithm(entry.knobs)} {knobs_text(entry.knobs)}" if entry else "-"
         best = f"{one.best.seconds * 1e6:.1f}" if one.best else "-"
         line = entry.number if entry else "-"
         rows.append((str(one.workload), one.trials, one.failed, best, f"{one.gflops:.1f}", line, kernel))

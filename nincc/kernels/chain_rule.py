@@ -13,12 +13,15 @@ from typing import Literal
 from nincc.kernels.chain_spec import Chain, ChainLayer, takes_strassen
 from nincc.kernels.cost import Core, overlapped
 from nincc.kernels.error_table import direct_error, strassen_error
+from nincc.kernels.spec import most_chain_rows
 from nincc.target import Target
 
 GAIN = 0.98
 """A chain must take less than this share of the time of what it replaces."""
 COLD = 4 << 20
 """Bytes that a net reads between two uses of the same weights, at least: they come from the shared cache."""
+LARGEST_WEIGHTS = 2 << 20
+"""Bytes of Strassen's weights up to which it pays: nin-imagenet's 1 MB won 11 %, its 7 MB, from memory, lost 2 %."""
 SUM_CYCLES, KEPT_CYCLES = 10.0, 8.0
 """Vector operations' worth of taking four sums of a vector of A, and of keeping a register tile's row of sums."""
 
@@ -68,6 +71,11 @@ def plan_runs(
     return best[-1][1]
 
 
+def chain_cycles(core: Core, chain: Chain) -> float:
+    """The predicted cycles of a chain on one core."""
+    return _Rule(core, (), chain.rows, chain.tasks, 0.0)._chain_cycles(chain)
+
+
 @dataclass(frozen=True)
 class _Rule:
     core: Core
@@ -79,7 +87,7 @@ class _Rule:
     def run(self, first: int, end: int) -> Run:
         """The best kernel for the GEMMs ``first`` … ``end - 1``."""
         products = self.products[first:end]
-        chains = [self._chain(products, mr) for mr in range(self.core.most_rows, 0, -1)]
+        chains = [self._chain(products, mr) for mr in range(most_chain_rows(self.core.target), 0, -1)]
         chain = min(chains, key=self._chain_cycles)
         cycles = self._shared(self._chain_cycles(chain), chain.tiles) / GAIN
         errors = [(strassen_error if layer.strassen else direct_error)(layer.depth) for layer in chain.layers]
@@ -104,9 +112,11 @@ class _Rule:
     def _layer(self, product: Product, mr: int) -> ChainLayer:
         lanes = self.core.target.lanes
         plain = ChainLayer(product.depth, product.units, product.activation, False, lanes)
+        halved = replace(plain, strassen=True)
         if strassen_error(product.depth) > self.error_budget or not takes_strassen(product.depth, product.units, lanes):
             return plain
-        halved = replace(plain, strassen=True)
+        if _weight_bytes([halved]) > LARGEST_WEIGHTS:
+            return plain
         cycles = [self._tile_cycles(layer, mr, 2) for layer in (plain, halved)]
         return halved if cycles[1] < GAIN * cycles[0] else plain
 

@@ -122,7 +122,8 @@ def measure_strassen(terms: int, seed: int) -> float:
     x, weight = _layer(terms, math.ceil(math.sqrt(OUTPUTS / UNITS)), 1, seed)
     rows, columns = x.reshape(terms, -1).T, weight.reshape(UNITS, terms).T
     half = terms // 2
-    b = [t.astype(np.float32).T for t in pair_operands(*np.split(columns.astype(np.float64), 2, axis=1), half)]
+    left, right = np.split(columns.astype(np.float64), 2, axis=1)
+    b = [operand.astype(np.float32).T for operand in pair_operands(left, right, half)]
     (a11, a12), (a21, a22) = (np.split(part, [half], axis=1) for part in np.split(rows, 2))
     s1 = a21 + a22
     s2 = s1 - a11

@@ -40,8 +40,3 @@ def unpack_conv2d(panels: NDArray[np.floating], units: int, window: tuple[int, .
     """The OIHW weight that :func:`pack_conv2d` packed; ``window`` is (C, kh, kw)."""
     channels, rows, cols = window
     return unpack_gemm(panels, units).reshape(units, rows, cols, channels).transpose(0, 3, 1, 2)
-
-
-def unpack_gemm(packed: NDArray[np.floating], units: int) -> Floats:
-    """What :func:`pack_gemm` packed: ``[units, K]``."""
-    return np.ascontiguousarray(packed.transpose(0, 2, 1).reshape(-1, packed.shape[1])[:units])

@@ -143,6 +143,14 @@ def most_rows(target: Target) -> int:
     return 6 if {"fma", "asimd"} & set(target.requires) and target.cpu not in IN_ORDER else 5
 
 
+def most_chain_rows(target: Target) -> int:
+    """The same where sums pass from one product to the next, as in Strassen's algorithm.
+
+    On ARM, where sums, A's rows and B take every register, LLVM would then spill.
+    """
+    return most_rows(target) - (1 if {"asimd", "neon"} & set(target.requires) else 0)
+
+
 def round_up(value: int, step: int) -> int:
     """``value`` rounded up to a multiple of ``step``."""
     return -(-value // step) * step

@@ -6,9 +6,11 @@ that, waking a thread takes longer than the work.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from nincc.gpu_target import GpuTarget
+from nincc.kernels.chain_spec import Chain
 from nincc.kernels.cost import Core
 from nincc.kernels.error_table import direct_error
 from nincc.kernels.pack_weights import pack_conv2d
@@ -18,8 +20,9 @@ from nincc.kernels.winograd_weights import pack_winograd
 from nincc.options import CompileOptions
 from nincc.passes.graph import Array
 from nincc.records.book import Found, book_for
-from nincc.records.space import Space
-from nincc.records.workload import Workload, conv_workload, gemm_pool_workload, gemm_workload, task_for
+from nincc.records.chain_space import ChainSpace
+from nincc.records.spaces import space_of
+from nincc.records.workload import Workload, chain_workload, conv_workload, gemm_pool_workload, gemm_workload, task_for
 from nincc.target import Target
 
 TASK_CYCLES = 8000
@@ -54,13 +57,29 @@ def rule_conv(conv: Conv, options: CompileOptions) -> ConvChoice:
 def _recorded_conv(conv: Conv, found: Found, options: CompileOptions) -> ConvChoice:
     """The convolution as a record says; the tasks are those of this compile."""
     assert isinstance(options.target, Target)
-    space = Space(task_for(conv_workload(conv), options.target, options.threads))
+    space = space_of(task_for(conv_workload(conv), options.target, options.threads))
     knobs = found.timed.entry.knobs
     plan = space.plan(knobs)
     if plan is None:
         only = {"mr": knobs["mr"], "tasks": options.threads}
         return ConvChoice("nincc.conv2d", only, found.error, 0.0, found.reason)
     return ConvChoice("nincc.conv2d_winograd", winograd_knobs(plan), found.error, 0.0, found.reason, plan)
+
+
+def tuned_chain(chain: Chain, options: CompileOptions) -> tuple[Chain, Found | None]:
+    """A chain of 1×1 convolutions as a record says, and that record; as it is where there is none."""
+    assert isinstance(options.target, Target)
+    first = chain.layers[0]
+    workload = chain_workload(chain.rows, first.depth, [layer.units for layer in chain.layers])
+    found = _record(workload, options)
+    if found is None:
+        return chain, None
+    space = space_of(task_for(workload, options.target, chain.tasks))
+    assert isinstance(space, ChainSpace)
+    cut = space.chain(found.timed.entry.knobs)
+    pairs = zip(cut.layers, chain.layers, strict=True)
+    layers = tuple(replace(mine, activation=real.activation) for mine, real in pairs)
+    return replace(cut, layers=layers, tasks=min(chain.tasks, cut.tiles)), found
 
 
 def reason_of(choice: ConvChoice) -> str:

@@ -9,14 +9,15 @@ where W and b hold both layers' weights, those of Strassen's products among them
 
 A block of pixels goes through all layers before the next one, so no map lies between them.  A map that has another
 reader, or is an output of the net (``--keep-maps``), must be stored and ends the chain.  A GEMM by itself becomes a
-chain of one if it multiplies by Strassen's algorithm.  The cut and the algorithms are the cost rule's
-(:mod:`nincc.kernels.chain_rule`), under the options' error budget.  CPUs only.
+chain of one if it multiplies by Strassen's algorithm.  Which share a kernel is the cost rule's choice
+(:mod:`nincc.kernels.chain_rule`), how that works is a tuned record's or the rule's, under the options' error budget.
+CPUs only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from nincc.gpu_target import GpuTarget
@@ -26,17 +27,26 @@ from nincc.kernels.ops import call
 from nincc.kernels.pack_weights import unpack_gemm
 from nincc.options import CompileOptions
 from nincc.passes.base import Declined, Match, PatternPass
-from nincc.passes.choices import RECORD, tasks_for
-from nincc.passes.graph import Graph, Node, constant, is_call, shape, value
+from nincc.passes.choices import RULE, tasks_for, tuned_chain
+from nincc.passes.graph import Array, Graph, Node, constant, is_call, shape, value
 from nincc.passes.packed import attributes
+from nincc.target import Target
 
 
 @dataclass(frozen=True)
 class _Chained(Match):
-    """``gemms`` in the order they run, and the runs that they are cut in."""
+    """``gemms`` in the order they run, and the kernels that they are cut in."""
 
     gemms: tuple[Node, ...]
-    runs: tuple[Run, ...]
+    runs: tuple[_Kernel, ...]
+
+
+@dataclass(frozen=True)
+class _Kernel:
+    """A run of GEMMs, and where its cut comes from."""
+
+    run: Run
+    reason: str
 
 
 class FuseGemmChain(PatternPass):
@@ -46,38 +56,36 @@ class FuseGemmChain(PatternPass):
 
     def match(self, node: Node, graph: Graph, options: CompileOptions) -> Match | Declined | None:
         """The last of consecutive GEMMs; the rule cuts them here."""
-        if isinstance(options.target, GpuTarget) or not _is_open(node):
+        if isinstance(options.target, GpuTarget) or not is_call(node, "nincc.gemm"):
             return None
         gemms = _consecutive(node, graph)
-        runs = _runs(gemms, options)
-        if all(run.chain is None for run in runs):
+        kernels = [_tuned(run, options) for run in _runs(gemms, options)]
+        chains = [kernel.run for kernel in kernels if kernel.run.chain is not None]
+        if not chains:
             return _declined(gemms, graph)
-        text = "; ".join(_text(gemms[run.first : run.first + run.count], run) for run in runs if run.chain is not None)
-        return _Chained(node, tuple(gemms[:-1]), text, tuple(gemms), tuple(runs))
+        text = "; ".join(_text(gemms[run.first : run.first + run.count], run) for run in chains)
+        return _Chained(node, tuple(gemms[:-1]), text, tuple(gemms), tuple(kernels))
 
     def emit(self, match: _Chained, new: Callable[[Node], Node], options: CompileOptions) -> Node:
         """The runs one after another."""
         data = new(match.gemms[0].args[0])
-        for run in match.runs:
+        for kernel in match.runs:
+            run = kernel.run
             gemms = match.gemms[run.first : run.first + run.count]
-            data = _plain(data, gemms[0]) if run.chain is None else _chain(data, gemms, run)
+            data = _plain(data, gemms[0]) if run.chain is None else _chain(data, gemms, kernel)
         return data
 
 
 def _consecutive(last: Node, graph: Graph) -> list[Node]:
     """The GEMMs that end with ``last``, each read by the next one only."""
     gemms = [last]
-    while _is_open(gemms[0].args[0]) and graph.read_once(gemms[0].args[0]):
+    while is_call(gemms[0].args[0], "nincc.gemm") and graph.read_once(gemms[0].args[0]):
         gemms.insert(0, gemms[0].args[0])
     return gemms
 
 
-def _is_open(node: Node) -> bool:
-    """Whether ``node`` is a GEMM whose knobs no tuned record fixes."""
-    return is_call(node, "nincc.gemm") and not str(attributes(node)["reason"]).startswith(RECORD)
-
-
 def _runs(gemms: Sequence[Node], options: CompileOptions) -> list[Run]:
+    assert isinstance(options.target, Target)
     products = [_product(attributes(gemm)) for gemm in gemms]
     rows = _rows(gemms[0])
     cycles = sum(rows * p.depth * p.units for p in products) / (2 * options.target.lanes)
@@ -85,6 +93,17 @@ def _runs(gemms: Sequence[Node], options: CompileOptions) -> list[Run]:
         products, rows, options.target, tasks=tasks_for(cycles, options),
         error_budget=options.error_budget, optimize=options.optimize,
     )  # fmt: skip
+
+
+def _tuned(run: Run, options: CompileOptions) -> _Kernel:
+    """The run by its record, or else by the rule."""
+    if run.chain is None:
+        return _Kernel(run, "")
+    chain, found = tuned_chain(run.chain, options)
+    if found is None:
+        pixels = chain.block * chain.tile_rows
+        return _Kernel(run, f"{RULE}{pixels} pixels at a time, {chain.mr} a register tile")
+    return _Kernel(replace(run, chain=chain, error=found.error), found.reason)
 
 
 def _product(attrs: dict[str, Any]) -> Product:
@@ -115,22 +134,30 @@ def _text(gemms: Sequence[Node], run: Run) -> str:
     assert run.chain is not None
     layers = zip(gemms, run.chain.layers, strict=True)
     halved = [str(attributes(gemm)["layer"]) for gemm, layer in layers if layer.strassen]
-    strassen = f"{', '.join(halved)} by Strassen's algorithm" if halved else "plainly"
     if len(gemms) == 1:
-        return strassen
-    return f"{_names(gemms)}: one kernel, {run.chain.block * run.chain.tile_rows} pixels at a time, {strassen}"
+        return f"{_names(gemms)}: by Strassen's algorithm"
+    how = f"{', '.join(halved)} by Strassen's algorithm" if halved else "plainly"
+    return f"{_names(gemms)}: one kernel, {run.chain.block * run.chain.tile_rows} pixels at a time, {how}"
 
 
 def _plain(data: Node, gemm: Node) -> Node:
     return call("nincc.gemm", [data, *gemm.args[1:]], **attributes(gemm))
 
 
-def _chain(data: Node, gemms: Sequence[Node], run: Run) -> Node:
+def _known(node: Node) -> Array:
+    """The value of a GEMM's weight or bias, which our passes made a constant."""
+    array = value(node)
+    assert array is not None
+    return array
+
+
+def _chain(data: Node, gemms: Sequence[Node], kernel: _Kernel) -> Node:
+    run = kernel.run
     chain, known = run.chain, [attributes(gemm) for gemm in gemms]
     assert chain is not None
     units = [layer.units for layer in chain.layers]
-    weights = [unpack_gemm(value(gemm.args[1]), count) for gemm, count in zip(gemms, units, strict=True)]
-    biases = [value(gemm.args[2])[:count] for gemm, count in zip(gemms, units, strict=True)]
+    weights = [unpack_gemm(_known(gemm.args[1]), count) for gemm, count in zip(gemms, units, strict=True)]
+    biases = [_known(gemm.args[2])[:count] for gemm, count in zip(gemms, units, strict=True)]
     parameters = [constant(pack_chain(weights, chain.layers)), constant(pack_chain_bias(biases, chain.layers))]
     return call(
         "nincc.gemm_chain", [data, *parameters], channels=chain.layers[0].depth, units=units,
@@ -138,5 +165,5 @@ def _chain(data: Node, gemms: Sequence[Node], run: Run) -> Node:
         strassen=[int(layer.strassen) for layer in chain.layers], lanes=chain.layers[0].lanes, mr=chain.mr,
         block=chain.block, tasks=chain.tasks, layer=_names(gemms), macs=sum(int(attrs["macs"]) for attrs in known),
         layers=[str(attrs["layer"]) for attrs in known], layer_macs=[int(attrs["macs"]) for attrs in known],
-        reason=f"rule: {chain.block * chain.tile_rows} pixels at a time, {chain.mr} a register tile", error=run.error,
+        reason=kernel.reason, error=run.error,
     )  # fmt: skip

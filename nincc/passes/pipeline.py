@@ -18,9 +18,9 @@ from nincc.passes.expand_batch_norm import ExpandBatchNorm
 from nincc.passes.fold_global_avg_pool import FoldGlobalAvgPool
 from nincc.passes.fold_padding import FoldPadding
 from nincc.passes.fold_scale_axis import FoldScaleAxis
+from nincc.passes.fuse_gemm_chain import FuseGemmChain
 from nincc.passes.fuse_head import FuseHead
 from nincc.passes.fuse_mlpconv import FuseMlpconv
-from nincc.passes.fuse_gemm_chain import FuseGemmChain
 from nincc.passes.fuse_pool import FusePool
 from nincc.passes.layout import Layout
 from nincc.passes.pick_conv_algorithm import PickConvAlgorithm

@@ -16,7 +16,7 @@ from nincc.target import Target
 
 relay = tvm.relay
 
-TUNED = ("nincc.conv2d", "nincc.conv2d_winograd", "nincc.gemm", "nincc.gemm_pool")
+TUNED = ("nincc.conv2d", "nincc.conv2d_winograd", "nincc.gemm", "nincc.gemm_pool", "nincc.gemm_chain")
 """The operators that have tasks to tune; the others' knobs are always the cost rule's."""
 
 

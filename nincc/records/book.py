@@ -17,7 +17,7 @@ from nincc.errors import UsageError
 from nincc.options import CompileOptions
 from nincc.records.file import Contents, read_records
 from nincc.records.format import Entry, Refused
-from nincc.records.space import Space, algorithm
+from nincc.records.spaces import space_of
 from nincc.records.workload import Workload
 from nincc.resources import schedules_dir
 from nincc.target import Target
@@ -32,7 +32,7 @@ class Timed:
 
     def score(self, threads: int) -> float:
         """Seconds as they count for ``threads`` threads: the mean of one thread's and the busiest one's of all."""
-        return self.seconds * (1 + Space(self.entry.task).imbalance(self.entry.knobs, threads)) / 2
+        return self.seconds * (1 + space_of(self.entry.task).imbalance(self.entry.knobs, threads)) / 2
 
 
 def timed(entries: Iterable[Entry]) -> dict[Workload, list[Timed]]:
@@ -64,7 +64,7 @@ class Found:
         """``record x86-64-v3.jsonl:12: F(4, 5), 412.0 us``; an estimate says so."""
         entry = self.timed.entry
         how = f"{self.timed.seconds * 1e6:.1f} us" + (" estimated" if entry.estimated else "")
-        return f"record {self.file}:{entry.number}: {algorithm(entry.knobs, entry.task)}, {how}"
+        return f"record {self.file}:{entry.number}: {space_of(entry.task).algorithm(entry.knobs)}, {how}"
 
 
 @dataclass(frozen=True)
@@ -80,15 +80,13 @@ class Book:
             fitting = [kernel for kernel in kernels.get(workload, ()) if _fits(kernel, options)]
             if fitting:
                 best = min(fitting, key=lambda kernel: kernel.score(options.threads))
-                return Found(best, name, Space(best.entry.task).error(best.entry.knobs))
+                return Found(best, name, space_of(best.entry.task).error(best.entry.knobs))
         return None
 
 
 def _fits(kernel: Timed, options: CompileOptions) -> bool:
-    entry = kernel.entry
-    if options.optimize == "size" and entry.knobs.get("m"):
-        return False
-    return Space(entry.task).error(entry.knobs) <= options.error_budget or not entry.knobs.get("m")
+    space, knobs = space_of(kernel.entry.task), kernel.entry.knobs
+    return space.plain(knobs) or (options.optimize != "size" and space.error(knobs) <= options.error_budget)
 
 
 def book_for(options: CompileOptions) -> Book:

@@ -11,7 +11,7 @@ from nincc.errors import UsageError
 from nincc.records.book import Timed, timed
 from nincc.records.file import Contents, locked, read_records, write_records
 from nincc.records.format import Entry, Header
-from nincc.records.space import Space
+from nincc.records.spaces import space_of
 from nincc.records.workload import Workload
 
 SHIPPED_THREADS = (1, 4)
@@ -62,7 +62,7 @@ def best_entries(entries: Iterable[Entry]) -> list[Entry]:
 
 
 def _error(kernel: Timed) -> float:
-    return Space(kernel.entry.task).error(kernel.entry.knobs)
+    return space_of(kernel.entry.task).error(kernel.entry.knobs)
 
 
 def export(paths: Sequence[Path], out: Path) -> int:

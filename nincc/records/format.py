@@ -15,7 +15,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from nincc.kernels.spec import most_rows
-from nincc.records.space import Knobs, Space
+from nincc.records.space import Knobs
+from nincc.records.spaces import space_of
 from nincc.records.workload import KERNEL_VERSION, Task, parse_task
 from nincc.target import Target
 
@@ -144,7 +145,7 @@ class Entry:
         if version != AUTOTVM_VERSION:
             raise Refused(f"AutoTVM's record version {version}, this is {AUTOTVM_VERSION}")
         task = _task(str(name), args)
-        if not Space(task).allows(knobs):
+        if not space_of(task).allows(knobs):
             raise ValueError(f"knobs that no kernel has: {knobs}")
         if seconds is not None and not 0 < seconds < 1e6:
             raise ValueError(f"a time of {seconds} s")

@@ -10,22 +10,23 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-from nincc.kernels.spec import Conv, Pooling, most_rows, sides
+from nincc.kernels.spec import Conv, Pooling, most_chain_rows, most_rows, sides
 from nincc.target import Target
 
 KERNEL_VERSION = 1
 """Raised whenever a kernel changes so that old timings say nothing of it; records of another version are refused."""
 
-KINDS = ("conv2d", "gemm", "gemm_pool")
-CONV, GEMM, GEMM_POOL = KINDS
+KINDS = ("conv2d", "gemm", "gemm_pool", "gemm_chain")
+CONV, GEMM, GEMM_POOL, CHAIN = KINDS
 
-_LENGTHS = {CONV: 10, GEMM: 3, GEMM_POOL: 4}
+_LENGTHS = {CONV: 10, GEMM: 3, GEMM_POOL: 4, CHAIN: 3}
 
 
 @dataclass(frozen=True)
 class Workload:
     """``args`` of a conv2d: layout, batch, channels, size (2), units, kernel (2), strides (2), padding (4),
-    dilation (2), pool (text); of a gemm: rows, depth, units; of a gemm_pool: batch, pixels, depth, units.
+    dilation (2), pool (text); of a gemm: rows, depth, units; of a gemm_pool: batch, pixels, depth, units; of a
+    gemm_chain: rows, depth, and the units of each layer.
     """
 
     kind: str
@@ -41,35 +42,46 @@ class Workload:
 
     @property
     def product(self) -> tuple[int, int, int]:
-        """Rows, depth and units of the matrix product that the workload is."""
+        """Rows, depth and units of the matrix product that the workload is: of a chain, its last layer."""
         if self.kind == CONV:
             conv = self.conv(1)
             return conv.batch * prod(conv.out_size), prod(conv.kernel) * conv.channels, conv.units
         if self.kind == GEMM:
             rows, depth, units = self.args
             return rows, depth, units
+        if self.kind == CHAIN:
+            rows, depth, units = self.args
+            return rows, (depth, *units)[-2], units[-1]
         batch, pixels, depth, units = self.args
         return batch * pixels, depth, units
 
     @property
     def macs(self) -> int:
         """Multiply-accumulates, as the graph defines them."""
-        return prod(self.product)
+        if self.kind != CHAIN:
+            return prod(self.product)
+        rows, depth, units = self.args
+        return int(rows * sum(map(prod, zip((depth, *units[:-1]), units, strict=True))))
 
     @property
     def bytes(self) -> int:
         """Bytes that any algorithm moves at least once: input, weights, output."""
         rows, depth, units = self.product
-        source, outputs = rows * depth, rows * units
-        if self.kind == CONV:
+        source, weights, outputs = rows * depth, depth * units, rows * units
+        if self.kind == CHAIN:
+            source, weights = rows * self.args[1], self.macs // rows
+        elif self.kind == CONV:
             _, batch, channels, size, *_ = self.args
             source = batch * channels * prod(size)
         elif self.kind == GEMM_POOL:
             outputs = self.args[0] * units
-        return 4 * (source + depth * units + outputs)
+        return 4 * (source + weights + outputs)
 
     def __str__(self) -> str:
         """``conv2d 5x5 96>192 16x16``, ``gemm 1024x192x160`` …: for tables."""
+        if self.kind == CHAIN:
+            rows, depth, units = self.args
+            return f"gemm_chain {rows}x{depth}x{'x'.join(map(str, units))}"
         if self.kind != CONV:
             return f"{self.kind} {'x'.join(map(str, self.args))}"
         conv = self.conv(1)
@@ -101,6 +113,11 @@ def gemm_pool_workload(batch: int, pixels: int, depth: int, units: int) -> Workl
     return Workload(GEMM_POOL, (batch, pixels, depth, units))
 
 
+def chain_workload(rows: int, depth: int, units: Sequence[int]) -> Workload:
+    """The workload of ``rows`` pixels of ``depth`` channels through 1×1 convolutions to ``units``, in that order."""
+    return Workload(CHAIN, (rows, depth, tuple(units)))
+
+
 @dataclass(frozen=True)
 class Task:
     """A workload on a machine: ``rows`` is the largest register tile, ``threads`` the most the work is cut for."""
@@ -123,7 +140,8 @@ class Task:
 
 def task_for(workload: Workload, target: Target, threads: int) -> Task:
     """The workload as a task on ``target``."""
-    return Task(workload, target.lanes, most_rows(target), threads)
+    rows = most_chain_rows(target) if workload.kind == CHAIN else most_rows(target)
+    return Task(workload, target.lanes, rows, threads)
 
 
 def parse_task(name: str, args: Sequence[Any]) -> Task:

@@ -14,6 +14,7 @@ from nincc.codegen.objects import emit_object
 from nincc.codegen.scratch import hoist_scratch
 from nincc.codegen.toolchain import compile_c, link
 from nincc.records.space import Knobs, Space
+from nincc.records.spaces import space_of
 from nincc.records.workload import Task, parse_task
 from nincc.target import Target
 from nincc.tune import template
@@ -53,7 +54,7 @@ def build(name: str, args: Any, config: Mapping[str, Any], target: Target, folde
     library = folder / f"{NAME}.so"
     link(["-shared", "-Bsymbolic", str(kernel), str(_timer(target)), "-o", str(library)], folder)
     knobs = {str(knob): value for knob, _, value in config["entity"]}
-    return Candidate(Space(task), knobs, library, hoisted.scratch_bytes)
+    return Candidate(space_of(task), knobs, library, hoisted.scratch_bytes)
 
 
 def _instantiate(task: Task, entity: Any, machine: Any) -> Any:

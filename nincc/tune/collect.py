@@ -15,7 +15,8 @@ from nincc.passes.graph import Graph, shape
 from nincc.passes.packed import attributes
 from nincc.passes.pipeline import optimize
 from nincc.records.space import Knobs, Space
-from nincc.records.workload import Workload, conv_workload, gemm_pool_workload, gemm_workload, task_for
+from nincc.records.spaces import space_of
+from nincc.records.workload import Workload, chain_workload, conv_workload, gemm_pool_workload, gemm_workload, task_for
 from nincc.target import Target
 
 relay = tvm.relay
@@ -54,7 +55,7 @@ def collect(model: Model, options: CompileOptions) -> list[NetTask]:
         if workload in found:
             found[workload] = replace(found[workload], layers=(*found[workload].layers, layer))
             continue
-        space = Space(task_for(workload, target, options.threads))
+        space = space_of(task_for(workload, target, options.threads))
         found[workload] = NetTask(space, (layer,), space.canonical(_plain(attrs)))
     return list(found.values())
 
@@ -65,10 +66,13 @@ def _workload(node: Any) -> Workload | None:
     name = node.op.name
     if name in ("nincc.conv2d", "nincc.conv2d_winograd"):
         return conv_workload(conv_spec(shape(node.args[0]), attributes(node)))
-    if name not in ("nincc.gemm", "nincc.gemm_pool"):
+    if name not in ("nincc.gemm", "nincc.gemm_pool", "nincc.gemm_chain"):
         return None
     attrs, (batch, height, width, _) = attributes(node), shape(node.args[0])
-    depth, units = int(attrs["channels"]), int(attrs["units"])
+    depth = int(attrs["channels"])
+    if name == "nincc.gemm_chain":
+        return chain_workload(prod((batch, height, width)), depth, [int(units) for units in attrs["units"]])
+    units = int(attrs["units"])
     if name == "nincc.gemm":
         return gemm_workload(prod((batch, height, width)), depth, units)
     return gemm_pool_workload(batch, height * width, depth, units)
@@ -77,4 +81,7 @@ def _workload(node: Any) -> Workload | None:
 def _plain(attrs: dict[str, Any]) -> dict[str, Any]:
     """The attributes that may be knobs, as Python values."""
     named = {name: attrs[name] for name in ("m", "mr", "tile_block", "unit_block", "order", "block") if name in attrs}
-    return {name: str(value) if name == "order" else int(value) for name, value in named.items()}
+    plain: dict[str, Any] = {name: str(value) if name == "order" else int(value) for name, value in named.items()}
+    if "strassen" in attrs:
+        plain["strassen"] = "".join(str(int(flag)) for flag in attrs["strassen"])
+    return plain

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -10,11 +11,14 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from nincc.kernels.chain_weights import pack_chain, pack_chain_bias
 from nincc.kernels.pack_weights import pack_bias, pack_conv2d, pack_gemm
 from nincc.kernels.spec import Conv, Pooling, round_up
 from nincc.kernels.winograd_weights import pack_winograd
+from nincc.records.chain_space import ChainSpace
+from nincc.records.conv_space import ConvSpace
 from nincc.records.space import Knobs, Space
-from nincc.records.workload import CONV, GEMM_POOL, Workload
+from nincc.records.workload import CHAIN, CONV, GEMM_POOL, Workload
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -29,36 +33,57 @@ GARBAGE = 3.0
 
 @dataclass(frozen=True)
 class Sample:
-    """``data`` is NCHW of a convolution, [rows, depth] of a product; ``weight`` OIHW or [units, depth].
+    """``data`` is NCHW of a convolution, [rows, depth] of a product; the weights are OIHW or [units, depth].
 
-    ``expected`` is [outputs, units]: the rows of the product, or of their means.
+    A chain has several of them.  ``expected`` is [outputs, units]: the rows of the product, or of their means.
     """
 
     data: Floats
-    weight: Floats
-    bias: Floats
+    weights: tuple[Floats, ...]
+    biases: tuple[Floats, ...]
     expected: Doubles
 
 
 def make_sample(workload: Workload, seed: int) -> Sample:
     """Rectified normal data, He-scaled normal weights, and what they give."""
     rng = np.random.default_rng(seed)
-    rows, depth, units = workload.product
-    conv = workload.conv(1) if workload.kind == CONV else None
-    shape = (conv.batch, conv.channels, *conv.size) if conv else (rows, depth)
-    kernel = (units, conv.channels, *conv.kernel) if conv else (units, depth)
-    data = np.maximum(rng.standard_normal(shape, np.float32), 0)
-    weight = rng.standard_normal(kernel, np.float32) * np.float32(np.sqrt(2 / depth))
-    bias = rng.standard_normal(units, np.float32) * np.float32(0.1)
-    return Sample(data, weight, bias, _expected(workload, data, weight, bias))
+    data = np.maximum(rng.standard_normal(_data_shape(workload), np.float32), 0)
+    weights, biases = [], []
+    for shape in _weight_shapes(workload):
+        scale = np.float32(np.sqrt(2 / prod(shape[1:])))
+        weights.append(rng.standard_normal(shape, np.float32) * scale)
+        biases.append(rng.standard_normal(shape[0], np.float32) * np.float32(0.1))
+    return Sample(data, tuple(weights), tuple(biases), _expected(workload, data, weights, biases))
 
 
-def _expected(workload: Workload, data: Floats, weight: Floats, bias: Floats) -> Doubles:
-    rows = columns(workload.conv(1), data.astype(np.float64)) if workload.kind == CONV else data.astype(np.float64)
-    flat = weight.transpose(0, 2, 3, 1) if workload.kind == CONV else weight
-    result = np.maximum(rows @ flat.reshape(len(weight), -1).T.astype(np.float64) + bias, 0)
+def _data_shape(workload: Workload) -> tuple[int, ...]:
+    if workload.kind == CONV:
+        conv = workload.conv(1)
+        return (conv.batch, conv.channels, *conv.size)
+    rows, depth, _ = workload.product
+    return (rows, workload.args[1] if workload.kind == CHAIN else depth)
+
+
+def _weight_shapes(workload: Workload) -> list[tuple[int, ...]]:
+    if workload.kind == CONV:
+        conv = workload.conv(1)
+        return [(conv.units, conv.channels, *conv.kernel)]
+    if workload.kind == CHAIN:
+        _, depth, units = workload.args
+        return list(zip(units, (depth, *units[:-1]), strict=True))
+    _, depth, units = workload.product
+    return [(units, depth)]
+
+
+def _expected(workload: Workload, data: Floats, weights: Sequence[Floats], biases: Sequence[Floats]) -> Doubles:
+    result = data.astype(np.float64)
+    if workload.kind == CONV:
+        result = columns(workload.conv(1), result)
+    for weight, bias in zip(weights, biases, strict=True):
+        flat = weight.transpose(0, 2, 3, 1) if workload.kind == CONV else weight
+        result = np.maximum(result @ flat.reshape(len(weight), -1).T.astype(np.float64) + bias, 0)
     if workload.kind == GEMM_POOL:
-        result = result.reshape(workload.args[0], -1, len(weight)).mean(axis=1)
+        result = result.reshape(workload.args[0], -1, len(weights[-1])).mean(axis=1)
     return np.asarray(result)
 
 
@@ -100,15 +125,18 @@ def pooled(pool: Pooling, data: Doubles) -> Doubles:
 
 def packed(space: Space, knobs: Knobs, sample: Sample) -> tuple[Floats, Floats, Floats]:
     """Data, weight and bias as the kernel of these knobs reads them."""
-    panel = 2 * space.task.lanes
-    bias = pack_bias(sample.bias, panel)
-    if space.task.workload.kind != CONV:
-        return _padded(sample.data, space.task.lanes), pack_gemm(sample.weight, panel), bias
+    lanes, panel = space.task.lanes, 2 * space.task.lanes
+    if isinstance(space, ChainSpace):
+        layers = space.chain(knobs).layers
+        return _padded(sample.data, lanes), pack_chain(sample.weights, layers), pack_chain_bias(sample.biases, layers)
+    (weight,), bias = sample.weights, pack_bias(sample.biases[0], panel)
+    if not isinstance(space, ConvSpace):
+        return _padded(sample.data, lanes), pack_gemm(weight, panel), bias
     plan = space.plan(knobs)
-    weight = pack_conv2d(sample.weight, panel) if plan is None else pack_winograd(sample.weight, plan)
+    packed_weight = pack_conv2d(weight, panel) if plan is None else pack_winograd(weight, plan)
     if space.conv.layout == "NCHW":
-        return sample.data, weight, bias
-    return _padded(sample.data.transpose(0, 2, 3, 1), space.task.lanes), weight, bias
+        return sample.data, packed_weight, bias
+    return _padded(sample.data.transpose(0, 2, 3, 1), lanes), packed_weight, bias
 
 
 def _padded(data: Floats, lanes: int) -> Floats:

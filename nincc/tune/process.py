@@ -15,8 +15,10 @@ from time import monotonic
 from typing import IO, Any
 
 from nincc.errors import ToolError
-from nincc.records.format import BAD_CODE, CRASHED, SLOW_CODE, SLOW_RUN
+from nincc.records.format import BAD_CODE, CRASHED, FAILED, SLOW_CODE, SLOW_RUN
 
+BOARD = "board"
+"""The phase in which a worker waits for a board."""
 START_SECONDS = 120.0
 """What a worker may take to start; a busy machine needs a few."""
 
@@ -61,8 +63,9 @@ class Worker:
                 phase = answer["phase"]
         except TimeoutError:
             self.close()
-            number = SLOW_CODE if phase == "build" else SLOW_RUN
-            return Outcome(None, number, f"stopped after {timeout:g} s", elapsed=monotonic() - start)
+            number = {"build": SLOW_CODE, BOARD: FAILED}.get(phase, SLOW_RUN)
+            text = f"stopped after {timeout:g} s"
+            return Outcome(None, number, text, elapsed=monotonic() - start, lost=phase == BOARD)
         except (EOFError, BrokenPipeError):
             text = self._death()
             return Outcome(None, BAD_CODE if phase == "build" else CRASHED, text, elapsed=monotonic() - start)

@@ -5,7 +5,8 @@ TVM's RPC server runs each session in a process of its own, so that a kernel's c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import socket
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,15 @@ from nincc.tune.data import Floats
 from nincc.tune.timing import SPENT, Result, robust, runs_for
 
 _ENTRY = "nincc_measure_packed"
+_CONNECT_SECONDS = 5.0
 
 
 class Lost(DeviceError):
-    """The board, or the way to it, went away."""
+    """The session with a board broke: the board went away, or the kernel crashed it."""
+
+
+class NoBoard(DeviceError):
+    """No board could be had."""
 
 
 def address(tracker: str) -> tuple[str, int]:
@@ -33,9 +39,10 @@ def address(tracker: str) -> tuple[str, int]:
 
 def boards(tracker: str, key: str) -> int:
     """How many boards of ``key`` the tracker knows; DeviceError where it does not answer or knows none."""
-    host, port = address(tracker)
     try:
-        servers = tvm.rpc.connect_tracker(host, port).summary()["server_info"]
+        servers = _connect(tracker).summary()["server_info"]
+    except UsageError:
+        raise
     except Exception as error:
         what = f"no RPC tracker answers: {_first(error)}"
         raise DeviceError(what, where=tracker, hint="see docs/fleet.md") from error
@@ -43,6 +50,13 @@ def boards(tracker: str, key: str) -> int:
     if not found:
         raise DeviceError(f"the tracker has no board of key '{key}'", where=tracker, hint="see docs/fleet.md")
     return found
+
+
+def _connect(tracker: str) -> Any:
+    """A connection to the tracker; TVM's own client would try for a minute before it gave up."""
+    place = address(tracker)
+    socket.create_connection(place, _CONNECT_SECONDS).close()
+    return tvm.rpc.connect_tracker(*place)
 
 
 def run_remotely(
@@ -53,14 +67,21 @@ def run_remotely(
     scratch: Sequence[int],
     tasks: int,
     evict: int,
+    waiting: Callable[[], None],
+    running: Callable[[], None],
 ) -> Result:
-    """One run, then timed ones, on whichever board of the key is free.  Lost where the session breaks."""
-    host, port = address(runner["tracker"])
+    """One run, then timed ones, on whichever board of the key is free.
+
+    Calls ``waiting``, and ``running`` once it has a board.  Raises NoBoard where there is none, Lost where the
+    session breaks.
+    """
     try:
-        tracker = tvm.rpc.connect_tracker(host, port)
+        waiting()
+        tracker = _connect(runner["tracker"])
         session = tracker.request(runner["key"], session_timeout=float(runner["timeout"]), max_retry=1)
     except Exception as error:
-        raise Lost(f"no board answers: {_first(error)}", where=runner["tracker"]) from error
+        raise NoBoard(f"no board answers: {_first(error)}", where=runner["tracker"]) from error
+    running()
     try:
         return _measure(session, library, arrays, outputs, scratch, tasks, evict)
     except Exception as error:

@@ -14,9 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from nincc.kernels.chain_rule import chain_cycles
 from nincc.kernels.cost import Core, WinogradCost, direct_cycles
+from nincc.records.chain_space import ChainSpace
+from nincc.records.conv_space import ConvSpace
 from nincc.records.space import Knobs, Space
-from nincc.records.workload import CONV
 from nincc.target import Target
 
 RANDOM, NEAR = 0.15, 0.35
@@ -30,6 +32,8 @@ CLOSE = 1.05
 SLOWER = 2.0
 """What a kernel that failed counts as, to the model: this many times slower than predicted."""
 RIDGE = 1.0
+ALGORITHM = ("m", "strassen", "order")
+"""The first of these knobs that a task has tells its algorithms apart."""
 GAIN = 0.99
 """An improvement is a time below this share of the best before."""
 
@@ -178,7 +182,8 @@ class Search:
         """What the cost model holds best of each algorithm (of each order, of a product)."""
         best: dict[Any, int] = {}
         for index in np.argsort(self._predicted, kind="stable"):
-            best.setdefault(self.points[index].get("m", self.points[index].get("order")), int(index))
+            knobs = self.points[index]
+            best.setdefault(next((knobs[name] for name in ALGORITHM if name in knobs), None), int(index))
         return list(best.values())
 
 
@@ -191,10 +196,12 @@ def predicted_cycles(core: Core, space: Space, knobs: Knobs) -> float:
     plan = space.plan(knobs)
     if plan is not None:
         return WinogradCost(core, plan).total
+    if isinstance(space, ChainSpace):
+        return chain_cycles(core, space.chain(knobs))
     rows, depth, units = space.task.workload.product
     mr = int(knobs["mr"])
     compute = -(-units // (2 * space.task.lanes)) * core.row_tiles(rows, mr, depth)
-    if space.task.workload.kind != CONV:
+    if not isinstance(space, ConvSpace):
         return compute
     least = -(-units // (2 * space.task.lanes)) * core.row_tiles(rows, core.best_rows(rows, depth), depth)
     return direct_cycles(core, space.conv) + compute - least

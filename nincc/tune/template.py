@@ -10,11 +10,15 @@ from typing import Any
 from nincc._tvm import tvm
 from nincc.kernels.conv2d import conv2d
 from nincc.kernels.gemm import gemm, gemm_pool
+from nincc.kernels.gemm_chain import gemm_chain
 from nincc.kernels.spec import round_up
 from nincc.kernels.winograd import conv2d_winograd
 from nincc.passes.choices import TASK_CYCLES
+from nincc.records.chain_space import ChainSpace
+from nincc.records.conv_space import ConvSpace
 from nincc.records.space import Knobs, Space
-from nincc.records.workload import CONV, GEMM, KERNEL_VERSION, KINDS, Task, parse_task
+from nincc.records.spaces import space_of
+from nincc.records.workload import CHAIN, CONV, GEMM, GEMM_POOL, KERNEL_VERSION, KINDS, Task, parse_task
 
 te = tvm.te
 autotvm = tvm.autotvm
@@ -42,7 +46,7 @@ def _template(kind: str) -> None:
     name = f"nincc.{kind}/{KERNEL_VERSION}"
 
     def lowered(*args: Any) -> Any:
-        space = Space(parse_task(name, args))
+        space = space_of(parse_task(name, args))
         config = autotvm.get_config()
         for knob, candidates in space.candidates.items():
             config.define_knob(knob, candidates)
@@ -61,13 +65,14 @@ def schedule(space: Space, knobs: Knobs) -> Any:
     """The kernel of these knobs as a TE schedule, and its tensors: data, weight, bias, output."""
     names = ("data", "weight", "bias")
     inputs = [te.placeholder(shape, name=name) for shape, name in zip(shapes(space, knobs), names, strict=True)]
-    kernel: Any
-    if space.task.workload.kind == CONV:
-        kernel = conv2d if space.plan(knobs) is None else conv2d_winograd
-    else:
-        kernel = gemm if space.task.workload.kind == GEMM else gemm_pool
-    output = kernel(*inputs, attributes(space, knobs))
+    output = _kernel(space, knobs)(*inputs, attributes(space, knobs))
     return te.create_schedule(output.op), [*inputs, output]
+
+
+def _kernel(space: Space, knobs: Knobs) -> Any:
+    if space.task.workload.kind == CONV:
+        return conv2d if space.plan(knobs) is None else conv2d_winograd
+    return {GEMM: gemm, GEMM_POOL: gemm_pool, CHAIN: gemm_chain}[space.task.workload.kind]
 
 
 def shapes(space: Space, knobs: Knobs) -> Shapes:
@@ -76,7 +81,12 @@ def shapes(space: Space, knobs: Knobs) -> Shapes:
     panel = 2 * task.lanes
     _, depth, units = task.workload.product
     panels = -(-units // panel)
-    if task.workload.kind == CONV:
+    if isinstance(space, ChainSpace):
+        rows, depth, _ = task.workload.args
+        layers = space.chain(knobs).layers
+        weights, biases = sum(layer.weight_rows for layer in layers), sum(layer.panels * panel for layer in layers)
+        return (1, 1, rows, round_up(depth, task.lanes)), (weights, panel), (biases,)
+    if isinstance(space, ConvSpace):
         conv, plan = space.conv, space.plan(knobs)
         size = conv.size if conv.layout == "NHWC" else ()
         data = (conv.batch, *size, conv.source_channels, *(() if size else conv.size))
@@ -93,9 +103,11 @@ def attributes(space: Space, knobs: Knobs) -> dict[str, Any]:
     task = space.task
     _, depth, units = task.workload.product
     common = {"units": units, "activation": "relu", "lanes": task.lanes, "mr": knobs["mr"]}
-    if task.workload.kind != CONV:
+    if not isinstance(space, ConvSpace):
         # As the passes share a product among tasks: nincc.passes.choices.
         tasks = max(1, min(task.threads, task.workload.macs // (2 * task.lanes) // TASK_CYCLES))
+        if isinstance(space, ChainSpace):
+            return {**common, **_chain_attributes(space, knobs), "tasks": tasks}
         return {**common, "channels": depth, "tasks": tasks, **{k: knobs[k] for k in ("order", "block") if k in knobs}}
     conv, plan = space.conv, space.plan(knobs)
     blocking = {name: knobs[name] for name in ("m", "tile_block", "unit_block", "order")} if plan else {}
@@ -104,3 +116,14 @@ def attributes(space: Space, knobs: Knobs) -> dict[str, Any]:
         "padding": conv.padding, "dilation": conv.dilation, "pool": str(conv.pool or ""), "tasks": task.threads,
         **blocking, **({"r": plan.r} if plan else {}),
     }  # fmt: skip
+
+
+def _chain_attributes(space: ChainSpace, knobs: Knobs) -> dict[str, Any]:
+    _, depth, units = space.task.workload.args
+    return {
+        "channels": depth,
+        "units": list(units),
+        "activations": ["relu"] * len(units),
+        "strassen": [int(digit) for digit in str(knobs["strassen"])],
+        "block": knobs["block"],
+    }

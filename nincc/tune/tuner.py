@@ -16,7 +16,7 @@ from nincc.frontend.model import Model
 from nincc.options import CompileOptions
 from nincc.records.file import RecordsFile, opened
 from nincc.records.format import Header, machine_of
-from nincc.records.space import Knobs, algorithm, knobs_text
+from nincc.records.space import Knobs, knobs_text
 from nincc.target import Target
 from nincc.tune.collect import NetTask, collect
 from nincc.tune.machine import cpu_name, measured_limits
@@ -137,13 +137,13 @@ class _Job:
             macs=self.task.workload.macs,
             bytes=self.task.workload.bytes,
             points=len(search.points),
-            algorithms=tuple(dict.fromkeys(algorithm(knobs, space.task) for knobs in search.points)),
+            algorithms=tuple(dict.fromkeys(space.algorithm(knobs) for knobs in search.points)),
             trials=search.trials,
             failed=self.failed,
             rule=search.rule_seconds,
             best=search.best_seconds,
             now=self.now,
-            schedule=f"{algorithm(shown, space.task)} {knobs_text({k: v for k, v in shown.items() if k != 'm'})}",
+            schedule=f"{space.algorithm(shown)} {knobs_text({k: v for k, v in shown.items() if k != 'm'})}",
             estimated=self.estimated,
         )
 

@@ -1,8 +1,9 @@
 """The process that builds, checks and times candidates: ``python -m nincc.tune.worker``, driven by its standard input.
 
 A request is one line of JSON, one trial: name, args and config (AutoTVM's), target (its fields), runner, seed.  The
-answers, one line each on what was standard output: ``{"phase": "build"}``, ``{"phase": "run"}``, then
-``{"seconds": …}`` or ``{"error": number, "text": …}``.  Where the process dies instead, the last phase tells at what.
+answers, one line each on what was standard output: ``{"phase": "build"}``, ``{"phase": "run"}`` (and ``board`` while it
+waits for one), then ``{"seconds": …}`` or ``{"error": number, "text": …}``.  Where the process dies instead, the last
+phase tells at what.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from nincc.records.format import BAD_CODE, CRASHED, FAILED, WRONG
 from nincc.records.workload import Workload
 from nincc.target import Target
 from nincc.tune.data import Sample, error_of, make_sample, outputs_of, packed
+from nincc.tune.process import BOARD
 from nincc.tune.timing import Result
 
 _PR_SET_PDEATHSIG = 1
@@ -47,9 +49,10 @@ def trial(request: dict[str, Any], tell: Tell) -> dict[str, Any]:
         arrays = packed(candidate.space, candidate.knobs, sample)
         tell({"phase": "run"})
         try:
-            result = _run(request["runner"], candidate, arrays, target)
+            result = _run(request["runner"], candidate, arrays, target, tell)
         except DeviceError as error:
-            return {**failure(CRASHED, error), "lost": True}
+            broken = type(error).__name__ == "Lost"
+            return {**failure(CRASHED if broken else FAILED, error), "lost": True}
         except NinccError as error:
             return failure(CRASHED, error)
     off, allowed = error_of(candidate.space, candidate.knobs, sample, result.output)
@@ -70,7 +73,7 @@ def _sample(workload: Workload, seed: int) -> Sample:
     return make_sample(workload, seed)
 
 
-def _run(runner: dict[str, Any], candidate: Any, arrays: Any, target: Target) -> Result:
+def _run(runner: dict[str, Any], candidate: Any, arrays: Any, target: Target, tell: Tell) -> Result:
     space = candidate.space
     lanes, units = space.task.lanes, space.task.workload.product[2]
     outputs = outputs_of(space.task.workload) * -(-units // lanes) * lanes
@@ -82,7 +85,8 @@ def _run(runner: dict[str, Any], candidate: Any, arrays: Any, target: Target) ->
     if runner["kind"] == "rpc":
         from nincc.tune.run_rpc import run_remotely
 
-        return run_remotely(runner, *job, _EVICTED_L2 * target.l2)
+        phases = (lambda: tell({"phase": BOARD}), lambda: tell({"phase": "run"}))
+        return run_remotely(runner, *job, _EVICTED_L2 * target.l2, *phases)
     from nincc.tune.run_static import estimate
 
     return estimate(target, space, candidate.knobs, candidate.library, arrays, outputs, candidate.scratch_bytes)

@@ -13,9 +13,15 @@ from nincc import zoo
 from nincc.bench.estimate import estimate, is_estimated
 from nincc.bench.mca import loop_cycles
 from nincc.cli.estimate import estimate_text
+from nincc.codegen.toolchain import llvm_tool
 from nincc.emulate.arm.listing import Instruction
 
 TRIPLE = "aarch64-unknown-linux-gnu"
+
+
+def code_bytes(library: Path) -> int:
+    rows = [line.split() for line in llvm_tool("llvm-size", ["-A", library.name], library.parent).splitlines()]
+    return next(int(row[1]) for row in rows if row and row[0] == ".text")
 
 
 def loop(*lines: str) -> list[Instruction]:
@@ -66,11 +72,13 @@ def test_nin_cifar10_on_cortex_a72(tmp_path: Path) -> None:
     """The promise of docs/arm.md: at most 33 M instructions, and GEMM loops at the FMA pipes' limit."""
     model = tmp_path / "nin-cifar10.onnx"
     model.write_bytes(zoo.build("nin-cifar10").SerializeToString())
-    result = estimate(compiled(model, "cortex-a72"))
+    artefact = compiled(model, "cortex-a72")
+    result = estimate(artefact)
+    assert code_bytes(artefact / "libnin.so") <= 150 << 10
     assert result.instructions <= 33_000_000
     assert result.fma_share > 0.7
-    layers = {kernel.layer: kernel for kernel in result.kernels}
-    for name in ("cccp1", "cccp2", "conv2", "conv3", "cccp3"):
-        measured = layers[name].loop
-        assert measured is not None and measured.fma_limit_share is not None, name
-        assert measured.fma_limit_share >= 0.88, name
+    deep = [kernel for kernel in result.kernels if kernel.macs > 1_000_000 and kernel.layer != "conv1"]
+    assert sum(kernel.macs for kernel in deep) > 0.9 * result.macs
+    for kernel in deep:
+        assert kernel.loop is not None and kernel.loop.fma_limit_share is not None, kernel.layer
+        assert kernel.loop.fma_limit_share >= 0.88, kernel.layer

@@ -23,7 +23,7 @@ def test_every_kernel_has_its_time_and_limit(artefact, digits_relu):
     ]
     assert all(0 < layer.seconds < 0.1 for layer in layers if layer.macs)
     assert sum(layer.macs for layer in layers) == subject.manifest["macs"]
-    direct = [layer for layer in layers if layer.algorithm == "gemm"]
+    direct = [layer for layer in layers if layer.algorithm in ("gemm", "gemm_chain", "conv2d")]
     assert direct and all(layer.limit == pytest.approx(2e-11 * layer.macs) for layer in direct)
 
 
@@ -46,6 +46,19 @@ def test_other_kernels_than_the_artefacts_are_refused(artefact, digits_relu):
 def test_winograd_needs_its_share_of_the_multiplications(m, r, kernel, strides, share):
     schedule = {"m": m, "r": r, "kernel": kernel, "strides": strides}
     assert multiplication_share({"op": "nincc.conv2d_winograd", "schedule": schedule}) == pytest.approx(share)
+
+
+@pytest.mark.parametrize(
+    ("units", "strassen", "share"),
+    [
+        ([32], [1], 7 / 8),
+        ([48], [1], 1 - 2 / 3 / 8),  # the third panel has no partner
+        ([32, 32], [1, 0], (64 * 7 / 8 + 32) / 96),
+    ],
+)
+def test_strassens_pairs_need_seven_products_of_eight(units, strassen, share):
+    schedule = {"channels": 64, "units": units, "strassen": strassen, "activations": ["relu"] * len(units), "lanes": 8}
+    assert multiplication_share({"op": "nincc.gemm_chain", "schedule": schedule}) == pytest.approx(share)
 
 
 def test_direct_kernels_need_all():

@@ -7,6 +7,7 @@ import pytest
 
 from kernels.harness import build_op, lanes_here, packed, stays_inside, target_of
 from kernels.test_conv2d import attributes
+from kernels.test_gemm_chain import case as chain_case
 from nincc.kernels.pack_weights import pack_bias, pack_conv2d, pack_gemm
 from nincc.kernels.spec import Pooling
 
@@ -22,6 +23,14 @@ def test_gemms(lanes, op, order):
     attrs = {"units": 21, "channels": 13, "activation": "relu", "lanes": lanes, "mr": 4, "tasks": 2}
     attrs |= {"order": order, "block": 2}
     assert stays_inside(build_op(target_of(lanes), op, [a.shape for a in arrays], **attrs), *arrays)
+
+
+@pytest.mark.parametrize("lanes", lanes_here())
+@pytest.mark.parametrize("rows", [69, 70])
+def test_gemm_chains(lanes, rows):
+    data = rng.standard_normal((1, 37, rows, 1)).astype(np.float32)
+    arrays, attrs = chain_case(lanes, data, (70, 21), (True, False), block=2, mr=4, tasks=2)
+    assert stays_inside(build_op(target_of(lanes), "nincc.gemm_chain", [a.shape for a in arrays], **attrs), *arrays)
 
 
 @pytest.mark.parametrize("lanes", lanes_here())

@@ -9,7 +9,9 @@ from nincc.kernels.error_table import (
     WINOGRAD,
     direct_error,
     measure_direct,
+    measure_strassen,
     measure_winograd,
+    strassen_error,
     winograd_error,
 )
 
@@ -23,6 +25,12 @@ def test_table_is_what_is_measured(m, r, channels):
 def test_direct_is_what_is_measured():
     measured = max(measure_direct(64, seed) for seed in (100, 101))
     assert measured / 2 <= direct_error(64) <= measured * 3
+
+
+def test_strassen_is_what_is_measured():
+    measured = max(measure_strassen(64, seed) for seed in (100, 101))
+    assert measured / 2 <= strassen_error(64) <= measured * 3
+    assert direct_error(64) < strassen_error(64)
 
 
 def test_read_at_and_between_columns():

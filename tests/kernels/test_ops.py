@@ -20,6 +20,11 @@ CASES = {
     "nincc.pack": ([(2, 13, 5, 7)], {"lanes": 8}, (2, 5, 7, 16)),
     "nincc.unpack": ([MAP], {"channels": 13}, (2, 13, 5, 7)),
     "nincc.gemm": ([MAP, WEIGHT, BIAS], GEMM | {"order": "mn", "block": 0}, (2, 5, 7, 24)),
+    "nincc.gemm_chain": (
+        [MAP, (7 * 13 - 3 * 5, 16), BIAS],
+        GEMM | {"units": (32,), "activations": ("relu",), "strassen": (1,), "block": 2},
+        (2, 5, 7, 32),
+    ),
     "nincc.gemm_pool": ([MAP, WEIGHT, BIAS], GEMM, (2, 1, 1, 24)),
     "nincc.conv2d": ([MAP, (2, 117, 16), BIAS], attributes(8, 13, 20, (3, 3)), (2, 3, 5, 24)),
     "nincc.conv2d_winograd": (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nincc.kernels.pack_weights import pack_bias, pack_conv2d, pack_gemm
+from nincc.kernels.pack_weights import pack_bias, pack_conv2d, pack_gemm, unpack_gemm
 
 
 @pytest.mark.parametrize("units", [1, 8, 16, 21])
@@ -18,6 +18,7 @@ def test_gemm_panels_hold_every_weight_and_zeros(units, panel):
     for unit in range(packed.shape[0] * panel):
         column = packed[unit // panel, :, unit % panel]
         assert np.array_equal(column, weight[unit] if unit < units else np.zeros(5))
+    assert np.array_equal(unpack_gemm(packed, units), weight)
 
 
 def test_convolution_panels_have_channels_innermost():

@@ -22,6 +22,7 @@ from nincc.passes.pipeline import run_passes
 from nincc.passes.record import PassRecord
 from nincc.verify.evaluator import plain
 from nincc.verify.ops import find
+from passes.chain_definition import chain_layers
 from passes.winograd_definition import winograd
 
 relay = tvm.relay
@@ -185,6 +186,14 @@ def _gemm_pool(arguments: list[Array], attrs: dict[str, Any]) -> Array:
     return padded_lanes(_product(arguments, attrs).mean(axis=(1, 2), keepdims=True), attrs["lanes"])
 
 
+def _gemm_chain(arguments: list[Array], attrs: dict[str, Any]) -> Array:
+    data, weight, bias = arguments
+    data = data[..., : attrs["channels"]]
+    for matrix, added, layer in chain_layers(data.shape, weight, bias, attrs):
+        data = activate(data @ matrix.T + added, layer.activation)
+    return padded_lanes(data, attrs["lanes"])
+
+
 def _pooled(data: Array, pool: Pooling) -> Array:
     """A pool of an NCHW map by the standard operator's definition."""
     top, left, _, _ = pool.padding
@@ -244,6 +253,7 @@ DEFINITIONS: dict[str, Callable[[list[Array], dict[str, Any]], Array]] = {
     "nincc.pack": _pack,
     "nincc.unpack": _unpack,
     "nincc.gemm": _gemm,
+    "nincc.gemm_chain": _gemm_chain,
     "nincc.gemm_pool": _gemm_pool,
     "nincc.pool2d": _pool2d,
     "nincc.global_avg_pool": _global_avg_pool,

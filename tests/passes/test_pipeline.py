@@ -52,8 +52,8 @@ def test_nin_cifar10_comes_out_as_designed():
     after, records = optimize(before, OPTIONS)
     kinds = [name.replace("nincc.conv2d_winograd", "nincc.conv2d") for name in operators(after)]
     assert kinds == [
-        "nincc.conv2d", "nincc.gemm", "nincc.gemm", "nincc.conv2d", "nincc.gemm", "nincc.gemm", "nincc.conv2d",
-        "nincc.gemm", "nincc.gemm_pool", "nincc.unpack", "reshape", "nn.softmax",
+        "nincc.conv2d", "nincc.gemm_chain", "nincc.conv2d", "nincc.gemm_chain", "nincc.conv2d", "nincc.gemm",
+        "nincc.gemm_pool", "nincc.unpack", "reshape", "nn.softmax",
     ]  # fmt: skip
     calls = [attributes(n) for n in Graph(after["main"]).nodes if isinstance(n, relay.Call)]
     layers = [attrs for attrs in calls if attrs.get("macs")]
@@ -62,6 +62,7 @@ def test_nin_cifar10_comes_out_as_designed():
     assert layers[0]["layout"] == "NCHW"
     changed = {record.pass_name: record.changed for record in records}
     assert len(changed["Conv1x1ToGemm"]) == 6 and len(changed["FoldGlobalAvgPool"]) == 1
+    assert len(changed["FuseGemmChain"]) == 2
     assert_same_results(before, after)
 
 

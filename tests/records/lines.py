@@ -9,7 +9,7 @@ from typing import Any
 from nincc.kernels.spec import Conv, Pooling
 from nincc.records.format import Header, machine_of
 from nincc.records.space import Knobs
-from nincc.records.workload import Task, conv_workload, gemm_workload, task_for
+from nincc.records.workload import Task, chain_workload, conv_workload, gemm_workload, task_for
 from nincc.target import Target, cpu_target
 
 X86 = cpu_target("x86-64-v3")
@@ -17,6 +17,7 @@ POOL = Pooling("max", (3, 3), (2, 2), (0, 0, 1, 1), (16, 16))
 CONV = Conv("NHWC", 1, 96, (32, 32), 192, (5, 5), (1, 1), (2, 2, 2, 2), (1, 1), POOL, "relu", 8, 1, 4)
 CONV_TASK = task_for(conv_workload(CONV), X86, 4)
 GEMM_TASK = task_for(gemm_workload(1024, 192, 160), X86, 4)
+CHAIN_TASK = task_for(chain_workload(1024, 192, [160, 96]), X86, 4)
 DIRECT: Knobs = {"m": 0, "mr": 6, "tile_block": 0, "unit_block": 0, "order": ""}
 F4: Knobs = {"m": 4, "mr": 6, "tile_block": 16, "unit_block": 16, "order": "unit"}
 F2: Knobs = {"m": 2, "mr": 6, "tile_block": 64, "unit_block": 64, "order": "tile"}

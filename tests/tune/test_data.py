@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from nincc.kernels.spec import Conv, Pooling
-from nincc.records.space import Space
-from nincc.records.workload import conv_workload, gemm_pool_workload, gemm_workload, task_for
+from nincc.records.spaces import space_of
+from nincc.records.workload import chain_workload, conv_workload, gemm_pool_workload, gemm_workload, task_for
 from nincc.tune.data import error_of, make_sample, packed, pooled
 from tests.records.lines import X86
 
@@ -31,7 +31,7 @@ def by_loops(conv: Conv, data, weight, bias):
 
 def test_a_convolution() -> None:
     sample = make_sample(conv_workload(SMALL), 1)
-    expected = by_loops(SMALL, sample.data, sample.weight.astype(float), sample.bias)
+    expected = by_loops(SMALL, sample.data, sample.weights[0].astype(float), sample.biases[0])
     np.testing.assert_allclose(sample.expected, expected, rtol=1e-12, atol=1e-12)
 
 
@@ -55,8 +55,18 @@ def test_products_and_their_means() -> None:
     np.testing.assert_allclose(sample.expected, rows.expected.reshape(2, 9, 3).mean(axis=1))
 
 
+def test_a_chain() -> None:
+    workload = chain_workload(6, 20, [9, 24, 5])
+    sample = make_sample(workload, 0)
+    rows = sample.data.astype(float)
+    for weight, bias in zip(sample.weights, sample.biases, strict=True):
+        rows = np.maximum(rows @ weight.T + bias, 0)
+    assert [weight.shape for weight in sample.weights] == [(9, 20), (24, 9), (5, 24)]
+    np.testing.assert_allclose(sample.expected, rows, rtol=1e-6)
+
+
 def test_a_right_output_passes_and_any_wrong_one_does_not() -> None:
-    space = Space(task_for(gemm_workload(6, 16, 5), X86, 1))
+    space = space_of(task_for(gemm_workload(6, 16, 5), X86, 1))
     knobs = next(space.points())
     sample = make_sample(space.task.workload, 0)
     data, weight, bias = packed(space, knobs, sample)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nincc.kernels.cost import Core
-from nincc.records.space import Space
+from nincc.records.spaces import space_of
 from nincc.tune.search import Search, predicted_cycles
 from tests.records.lines import CONV_TASK, DIRECT, F4, GEMM, GEMM_TASK, X86
 
@@ -15,7 +15,7 @@ BUDGET = 1e-5
 
 def seconds_of(knobs, spread=0.0, generator=None) -> float:
     """A machine that the cost model knows badly: it likes large blocks of tiles and hates the order "tile"."""
-    cycles = predicted_cycles(Core(X86), Space(CONV_TASK), knobs)
+    cycles = predicted_cycles(Core(X86), space_of(CONV_TASK), knobs)
     likes = 0.6 if knobs["m"] == 3 else 1.0
     likes *= (1 + 1 / max(1, knobs["tile_block"])) * (1.5 if knobs["order"] == "tile" else 1.0)
     return cycles / 3e9 * likes * (1 + spread * (generator.standard_normal() if generator else 0))
@@ -34,38 +34,38 @@ def run(search: Search, trials: int, cost=seconds_of) -> list:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_it_finds_a_machine_that_the_model_knows_badly(seed: int) -> None:
-    search = Search(Space(CONV_TASK), F4, X86, BUDGET, seed)
-    every = sorted(search.points, key=lambda knobs: seconds_of(knobs) * (1 + Space(CONV_TASK).imbalance(knobs, 4)))
+    search = Search(space_of(CONV_TASK), F4, X86, BUDGET, seed)
+    every = sorted(search.points, key=lambda knobs: seconds_of(knobs) * (1 + space_of(CONV_TASK).imbalance(knobs, 4)))
     run(search, 60)
     place = every.index(search.points[search.best])
     assert place < len(every) * 0.01, f"place {place} of {len(every)}"
 
 
 def test_the_rule_comes_first_then_each_algorithm() -> None:
-    tried = run(Search(Space(CONV_TASK), F4, X86, BUDGET), 5)
+    tried = run(Search(space_of(CONV_TASK), F4, X86, BUDGET), 5)
     assert tried[0] == F4 and {knobs["m"] for knobs in tried} == {0, 2, 3, 4}
 
 
 def test_no_kernel_twice_and_an_end() -> None:
-    search = Search(Space(GEMM_TASK), GEMM, X86, BUDGET)
+    search = Search(space_of(GEMM_TASK), GEMM, X86, BUDGET)
     tried = run(search, 10_000, lambda knobs: 1e-3)
     assert len(tried) == len(search.points) == len({tuple(knobs.values()) for knobs in tried})
     assert search.next() is None
 
 
 def test_pending_kernels_are_not_given_out_again() -> None:
-    search = Search(Space(CONV_TASK), DIRECT, X86, BUDGET)
+    search = Search(space_of(CONV_TASK), DIRECT, X86, BUDGET)
     given = [search.next() for _ in range(20)]
     assert len({tuple(knobs.values()) for knobs in given}) == 20
 
 
 def test_the_same_seed_and_times_give_the_same_trials() -> None:
-    first, second = (run(Search(Space(CONV_TASK), F4, X86, BUDGET, 7), 25) for _ in range(2))
+    first, second = (run(Search(space_of(CONV_TASK), F4, X86, BUDGET, 7), 25) for _ in range(2))
     assert first == second
 
 
 def test_what_fails_is_never_the_best() -> None:
-    search = Search(Space(CONV_TASK), F4, X86, BUDGET)
+    search = Search(space_of(CONV_TASK), F4, X86, BUDGET)
     for knobs in run(search, 30, lambda knobs: None if knobs["m"] == 4 else seconds_of(knobs)):
         assert search.points[search.best]["m"] != 4 or knobs["m"] == 4
     best = search.points[search.best]
@@ -75,7 +75,7 @@ def test_what_fails_is_never_the_best() -> None:
 
 
 def test_the_close_ones_and_the_rule_are_timed_again() -> None:
-    search = Search(Space(CONV_TASK), F4, X86, BUDGET)
+    search = Search(space_of(CONV_TASK), F4, X86, BUDGET)
     run(search, 20)
     again = []
     while (knobs := search.next_final()) is not None:
@@ -87,6 +87,6 @@ def test_the_close_ones_and_the_rule_are_timed_again() -> None:
 
 
 def test_trials_of_another_budget_are_left_out() -> None:
-    search = Search(Space(CONV_TASK), F4, X86, BUDGET)
+    search = Search(space_of(CONV_TASK), F4, X86, BUDGET)
     search.add({**F4, "m": 5}, 1e-9)
     assert search.trials == 0 and search.best is None

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import nincc
 from nincc.api import compile_options, explain
 from nincc.errors import DeviceError, UsageError
 from nincc.records.file import locked, read_records
@@ -40,7 +41,7 @@ def test_a_tuning_gives_records_that_a_compile_takes(tmp_path: Path) -> None:
 
 def test_without_records_strict_schedules_name_the_layers(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no tuned record for conv1, conv2"):
-        explain(two_layers(tmp_path), TARGET, strict_schedules=True, shipped_schedules=False)
+        explain(two_layers(tmp_path), TARGET, strict_schedules=True, shipped_schedules=False, threads=2)
 
 
 def test_killed_at_any_moment_it_goes_on_where_it_stopped(tmp_path: Path) -> None:
@@ -89,6 +90,12 @@ def test_planted_faults_are_recorded_and_the_tuning_goes_on(tmp_path: Path) -> N
     assert "SIGABRT" in faults[1].note["said"] and "off by" in faults[2].note["said"]
     assert task.failed == len(faults) and task.best and not task.schedule.startswith(("gemm mr=2 order=mn",))
     assert len({entry.key for entry in entries}) == task.points
+
+
+def test_nincc_tune_is_the_same(tmp_path: Path) -> None:
+    records = tmp_path / "r.jsonl"
+    tuned = nincc.tune(two_layers(tmp_path), TARGET, records=records, threads=2, trials=2, measure_net=False)
+    assert tuned.trials == len(read_records(records).entries) and tuned.net is None
 
 
 def test_a_dry_run_measures_nothing(tmp_path: Path) -> None:

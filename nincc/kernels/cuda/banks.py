@@ -7,7 +7,7 @@ collide.  Places and strides here are counted in quads.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import lru_cache
+from functools import cache
 
 BANKS = 8
 """Quads that shared memory reads or writes at a time."""
@@ -42,7 +42,7 @@ def _paddings(first: int, second: int) -> list[tuple[int, int]]:
     return sorted(((i, j) for i in range(first) for j in range(second)), key=sum)
 
 
-@lru_cache(maxsize=None)
+@cache
 def sum_strides(quads: int, lanes: int, groups: int, rows: int, shares: int) -> tuple[int, int]:
     """(between pixels, between shares) of the shares' sums.
 
@@ -63,7 +63,7 @@ def sum_strides(quads: int, lanes: int, groups: int, rows: int, shares: int) -> 
     return row, rows * row + share_padding
 
 
-@lru_cache(maxsize=None)
+@cache
 def pixel_stride(quads: int, lanes: int, groups: int, shares: int, written_lanes: int, written_groups: int) -> int:
     """Between pixels of ``quads`` channels that threads read lane by lane, their shares of the channels apart.
 
@@ -87,13 +87,13 @@ def written_by_pixel(quads: int, stride: int) -> list[int]:
     return [t // quads * stride + t % quads for t in range(SEEN)]
 
 
-@lru_cache(maxsize=None)
+@cache
 def staged_quads(quads: int, stride: int) -> int:
     """Threads to a pixel that write its quads without collisions: some may have to stay idle."""
     return quads if collisions(written_by_pixel(quads, stride)) == 0 else -(-quads // BANKS) * BANKS
 
 
-@lru_cache(maxsize=None)
+@cache
 def row_padding(row: int, pixel: int, lanes: tuple[int, int], strides: int) -> int:
     """Behind a patch row of ``row`` quads, whose pixels are read by ``lanes`` (rows ``strides`` apart, columns)."""
     if lanes[0] == 1:

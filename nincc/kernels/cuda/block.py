@@ -12,7 +12,7 @@ from typing import Any
 from nincc._tvm import tvm
 from nincc.kernels.cuda.emit import ThreadEmitter, over, rest
 from nincc.kernels.cuda.head import Sums, store_head
-from nincc.kernels.cuda.place import Lane, Tile, lane_of_thread, pixel_in_tile, tile_of_block
+from nincc.kernels.cuda.place import Lane, lane_of_thread, pixel_in_tile, tile_of_block
 from nincc.kernels.cuda.plan import QUAD, Plan, Stage, plan_of
 from nincc.kernels.cuda.product import RegisterTile, Weights, multiply_patch
 from nincc.kernels.cuda.source import Source, plan_channel

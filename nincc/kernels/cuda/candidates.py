@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache
 
 from nincc.gpu_target import WARP, GpuTarget
 from nincc.kernels.cuda.banks import BANKS
@@ -109,7 +109,7 @@ def _inner(segment: Segment) -> list[tuple[Layer, int]]:
     return list(zip(segment.layers[1:], depths[:-1], strict=True))
 
 
-@lru_cache(maxsize=None)
+@cache
 def tile_shapes(rows: int, cols: int, whole: bool) -> tuple[Pair, ...]:
     """Tiles that cut a map of rows × cols with little left over; ``whole``: the map itself."""
     if whole:
@@ -148,7 +148,7 @@ def _tile_drafts(segment: Segment, tile: Pair, target: GpuTarget) -> Iterator[Dr
                 yield from _split_drafts(segment, tile, (down, across), max(64, threads), slices, stage, target)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _register_tiles(pixels: int) -> list[Pair]:
     """(pixels, columns) of a thread."""
     least = LARGEST_TILE // 2 if pixels >= 8 else LARGEST_TILE // 4
@@ -209,7 +209,7 @@ def shares_collide(side: int, quads: int, shares: int) -> bool:
     return shares > 1 and side % BANKS != 0 and quads // shares % BANKS == 0
 
 
-@lru_cache(maxsize=None)
+@cache
 def inner_stage(layer: Layer, depth: int, pixels: int, threads: int) -> Stage | None:
     """The cut of a 1×1 layer inside a launch that keeps its busiest thread the least busy."""
     quads, width = depth // QUAD, round_up(layer.units, QUAD)

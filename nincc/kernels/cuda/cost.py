@@ -145,7 +145,7 @@ COLUMN = 10
 """Instructions for an element of the im2col matrix, where the tile is one row of pixels; else its row is to be found."""
 POOLED = 10
 """Instructions of a thread for each element of a pool's window: its place, a load, four comparisons."""
-FRUGALITY = 1.0
+FRUGALITY = 2.5
 """How far a plan of fewer instructions may take longer: the clocks of a plan that does nothing but issue, as a share."""
 PROLOGUE = 40
 """Instructions of a thread to find its place."""
@@ -206,7 +206,7 @@ def staging_instructions(plan: Plan) -> int:
     conv = plan.conv
     if plan.gather == "columns":
         each = COLUMN if plan.tile[0] == 1 else 2 * COLUMN
-        return 30 + sharing_rounds(plan.pixels, plan.chunk, plan.threads) * each
+        return 30 + sharing_rounds(plan.pixels, plan.patch.pixel, plan.threads) * each
     each = 12 + (4 if any(conv.padding) else 0) + 5 * max(0, plan.partials - 1)
     if conv.pool:
         each += math.prod(conv.pool.kernel) * POOLED

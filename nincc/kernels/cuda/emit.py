@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from nincc._tvm import tvm
 from nincc.kernels.cuda.plan import QUAD, shares_evenly

@@ -10,7 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache
 
 from nincc.gpu_target import GpuTarget
 from nincc.kernels.cuda.candidates import Layer, Segment, drafts, finished
@@ -57,7 +57,7 @@ def pick_launches(run: Run, target: GpuTarget) -> tuple[Choice, ...] | None:
 Launches = tuple[float, tuple[Choice, ...]]
 
 
-@lru_cache(maxsize=None)
+@cache
 def _cheapest(run: Run, target: GpuTarget, start: int, partials: int) -> Launches | None:
     """The cheapest way to do the layers from ``start`` on, whose source holds ``partials`` partial sums."""
     count = len(run.layers)
@@ -81,7 +81,7 @@ MEAN = 4000.0
 """Clocks of the launch that adds up the tiles' sums."""
 
 
-@lru_cache(maxsize=None)
+@cache
 def _choices(run: Run, target: GpuTarget, start: int, end: int, partials: int) -> tuple[Choice, ...]:
     """The cheapest plans for layers ``start`` … ``end - 1``."""
     found = _cheapest_plans(run, target, start, end, partials > 0)
@@ -89,7 +89,7 @@ def _choices(run: Run, target: GpuTarget, start: int, end: int, partials: int) -
     return tuple(_costed(plan, target) for plan in plans)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _cheapest_plans(run: Run, target: GpuTarget, start: int, end: int, from_partials: bool) -> tuple[Plan, ...]:
     """The cheapest plan for each number of blocks that share a reduction, and each epilogue."""
     best: dict[tuple[int, str], Choice] = {}

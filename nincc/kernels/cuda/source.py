@@ -117,7 +117,8 @@ class Source:
         def move(row: Expr, column: Expr) -> None:
             work[row * plan.patch.pixel + column] = self._element(tile, pixel_in_tile(plan, row), first + column)
 
-        self.em.share_out(plan.pixels, plan.chunk, move)
+        # What pads a row is written too, so that rows follow each other and no two threads meet in a bank.
+        self.em.share_out(plan.pixels, plan.patch.pixel, move)
 
     def _element(self, tile: Tile, pixel: tuple[Expr, Expr], column: Expr) -> Expr:
         """Element ``column`` of the im2col row of an output pixel (y, x) of the tile.

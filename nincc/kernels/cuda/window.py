@@ -26,10 +26,7 @@ def pooled(em: ThreadEmitter, pool: Pooling, size: Pair, read: Read, at: tuple[E
     for dy in range(rows):
         for dx in range(cols):
             value = _element(em, pool, size, read, (top + dy, left + dx), edges)
-            if total is None:
-                total = value
-            else:
-                total = em.maximum(total, value) if pool.kind == "max" else total + value
+            total = value if total is None else em.maximum(total, value) if pool.kind == "max" else total + value
     if pool.kind == "max":
         return total
     return total * tir.Broadcast(_share(pool, size, (top, left), edges), em.lanes)
