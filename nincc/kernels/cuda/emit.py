@@ -94,8 +94,8 @@ class ThreadEmitter(RegisterEmitter):
             for part in range(whole):
                 quad = self.thread + part * self.threads
                 with self.guard(quad < quads, (part + 1) * self.threads > quads):
-                    self._rounds(rows, 1, 0, lambda row, quad=quad: work(row, quad))
-            return  # type: ignore[misc]
+                    self._rounds(rows, 1, 0, lambda row, quad=quad: work(row, quad))  # type: ignore[misc]
+            return
         beside = min(self.threads // quads, rows)
         quad, start = self.scalar(mod(self.thread, quads), "quad"), self.scalar(div(self.thread, quads), "row")
         with self.only(beside * quads):
