@@ -37,8 +37,9 @@ CASES = {
 }
 
 
-def test_every_operator_has_a_case():
-    assert set(CASES) == set(OPERATORS)
+def test_every_operator_of_cpus_has_a_case():
+    """Those of GPUs stand in test_cuda_*.py: they have no CPU kernel to lower to."""
+    assert set(CASES) == {name for name in OPERATORS if not name.startswith("nincc.cuda_")}
 
 
 @pytest.mark.parametrize("name", CASES)
