@@ -16,7 +16,7 @@ from nincc.kernels.conv2d import conv2d
 from nincc.kernels.cuda.block import mlpconv
 from nincc.kernels.cuda.definitions import DEFINITIONS
 from nincc.kernels.cuda.head import mean, mean_shape
-from nincc.kernels.cuda.plan import plan_of
+from nincc.kernels.cuda.plan_attrs import plan_of
 from nincc.kernels.gemm import gemm, gemm_pool
 from nincc.kernels.gemm_chain import gemm_chain
 from nincc.kernels.layout import pack, unpack

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from nincc._tvm import tvm
-from nincc.kernels.cuda.plan import plan_of
+from nincc.kernels.cuda.plan_attrs import plan_of
 from nincc.kernels.ops import call
 from nincc.options import CompileOptions
 from nincc.passes.base import Declined, Match, PatternPass

@@ -59,7 +59,11 @@ class FuseMlpconv(PatternPass):
         assert isinstance(target, GpuTarget)
         layers = chain_to(node, graph)
         pool = layers[0].args[0]
-        fused = pool if is_call(pool, "nincc.pool2d") and is_call(layers[0], "nincc.gemm") and graph.read_once(pool) else None
+        fused = (
+            pool
+            if is_call(pool, "nincc.pool2d") and is_call(layers[0], "nincc.gemm") and graph.read_once(pool)
+            else None
+        )
         run = run_of(layers, fused)
         launches = pick_launches(run, target)
         names = "+".join(layer_names(layers))

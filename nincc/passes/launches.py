@@ -9,7 +9,7 @@ from typing import Any
 from nincc._tvm import tvm
 from nincc.gpu_target import WARP
 from nincc.kernels.cuda.candidates import FEW_CHANNELS, Layer
-from nincc.kernels.cuda.plan import plan_attrs
+from nincc.kernels.cuda.plan_attrs import plan_attrs
 from nincc.kernels.cuda.rule import Choice, Run
 from nincc.kernels.cuda.weights import pack_launch
 from nincc.kernels.ops import call
@@ -29,7 +29,11 @@ def run_of(layers: Sequence[Node], pool: Node | None) -> Run:
     first, last = layers[0], layers[-1]
     plain = tuple(Layer(int(a["units"]), str(a["activation"])) for a in map(attributes, layers))
     head = "mean" if is_call(last, "nincc.gemm_pool") else ""
-    conv = _conv_of(first) if pool is None else replace(_pointwise(first, pool.args[0]), pool=pooling_spec(attributes(pool)))
+    conv = (
+        _conv_of(first)
+        if pool is None
+        else replace(_pointwise(first, pool.args[0]), pool=pooling_spec(attributes(pool)))
+    )
     if conv.layout == "NCHW" and not _reads_planes(conv):
         conv = replace(conv, layout="NHWC")
     return Run(conv, plain, head)
@@ -50,7 +54,8 @@ def _pointwise(layer: Node, data: Node) -> Conv:
     """A GEMM over the pixels of ``data`` as a 1×1 convolution."""
     attrs, (batch, height, width, _) = attributes(layer), shape(data)
     return Conv(
-        "NHWC", batch, int(attrs["channels"]), (height, width), int(attrs["units"]), (1, 1), (1, 1), (0, 0, 0, 0), (1, 1),
+        "NHWC", batch, int(attrs["channels"]), (height, width), int(attrs["units"]), (1, 1), (1, 1), (0, 0, 0, 0),
+        (1, 1),
         None, str(attrs["activation"]), int(attrs["lanes"]), mr=1, tasks=1,
     )  # fmt: skip
 
@@ -105,4 +110,3 @@ def _weights(layer: Node) -> Arrays:
         kernel = tuple(int(v) for v in attrs["kernel"])
         return unpack_conv2d(panels, units, (channels, *kernel)), bias[:units]
     return unpack_gemm(panels, units), bias[:units]
-

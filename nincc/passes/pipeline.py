@@ -32,7 +32,7 @@ from nincc.target import AnyTarget
 
 relay = tvm.relay
 
-PIPELINE: tuple[Pass, ...] = (
+COMMON: tuple[Pass, ...] = (
     # Inference only: batch normalisation opened up, training's leftovers gone, constants computed.
     ExpandBatchNorm(),
     SimplifyInference(),
@@ -54,12 +54,16 @@ PIPELINE: tuple[Pass, ...] = (
     CancelTransposes(),
     Layout(),
     SimplifyReshape(),
+)
+
+PIPELINE: tuple[Pass, ...] = (
+    *COMMON,
     # 1×1 convolutions that now follow each other share a kernel.
     FuseGemmChain(),
 )
 
 GPU_PIPELINE: tuple[Pass, ...] = (
-    *PIPELINE,
+    *COMMON,
     # Launches: layers that share one, each cut to fill the card.
     FuseMlpconv(),
     FuseHead(),

@@ -102,6 +102,8 @@ def test_reductions(tmp_path: Path) -> None:
     x = floats(2, 6, 9, 9)
     check(tmp_path, lambda a: relay.nn.global_avg_pool2d(a), [x], x.mean(axis=(2, 3), keepdims=True, dtype=np.float64))
     check(tmp_path, lambda a: relay.max(a, axis=1), [x], x.max(axis=1))
+    pixel = floats(3, 6, 1, 1)
+    check(tmp_path, lambda a: relay.nn.global_avg_pool2d(a), [pixel], pixel)
     wide = floats(40, 64)
     weight = floats(50, 64)
     check(tmp_path, relay.nn.dense, [wide, weight], wide.astype(np.float64) @ weight.T)

@@ -71,8 +71,14 @@ def run_module(module: Any, inputs: list[Array], *, races: bool = True) -> Run:
             launch = launched.launch
             counts.append(
                 code.launch(
-                    launched.kernel, launch.grid, launch.block, dynamic[launched.kernel], arguments, memory,
-                    detect_races=races, detect_uninitialised=races,
+                    launched.kernel,
+                    launch.grid,
+                    launch.block,
+                    dynamic[launched.kernel],
+                    arguments,
+                    memory,
+                    detect_races=races,
+                    detect_uninitialised=races,
                 )  # fmt: skip
             )
     read = (memory.read(place(value), value.bytes) for value in lowered.results)

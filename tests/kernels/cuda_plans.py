@@ -13,7 +13,8 @@ from kernels.cuda_device import GPU, Array, run_operator
 from kernels.strategies import activations, poolings
 from nincc.emulate.ptx import Counts
 from nincc.kernels.cuda.candidates import Layer, Segment, plans
-from nincc.kernels.cuda.plan import Plan, plan_attrs
+from nincc.kernels.cuda.plan import Plan
+from nincc.kernels.cuda.plan_attrs import plan_attrs
 from nincc.kernels.cuda.weights import pack_launch
 from nincc.kernels.spec import Conv, round_up
 
@@ -37,7 +38,9 @@ def segments(draw, pointwise: bool = False) -> Segment:
 
 
 def _pointwise(batch: int, channels: int, size: tuple[int, int], layer: Layer) -> Conv:
-    return Conv("NHWC", batch, channels, size, layer.units, (1, 1), (1, 1), (0,) * 4, (1, 1), None, layer.activation, 4, 1, 1)
+    return Conv(
+        "NHWC", batch, channels, size, layer.units, (1, 1), (1, 1), (0,) * 4, (1, 1), None, layer.activation, 4, 1, 1
+    )
 
 
 @st.composite
@@ -54,7 +57,11 @@ def _convs(draw, batch: int, channels: int, size: tuple[int, int], layer: Layer)
         dilation.append(apart)
         padding.append((before, draw(st.integers(0, span - 1))))
     sides = (padding[0][0], padding[1][0], padding[0][1], padding[1][1])
-    layout = draw(st.sampled_from(["NCHW", "NHWC"])) if channels <= 4 and pool is None and tuple(kernel) != (1, 1) else "NHWC"
+    layout = (
+        draw(st.sampled_from(["NCHW", "NHWC"]))
+        if channels <= 4 and pool is None and tuple(kernel) != (1, 1)
+        else "NHWC"
+    )
     return Conv(
         layout, batch, channels, size, layer.units, tuple(kernel), tuple(strides), sides, tuple(dilation), pool,
         layer.activation, 4, 1, 1,

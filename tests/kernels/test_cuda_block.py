@@ -1,4 +1,6 @@
-"""nincc.cuda_mlpconv in the PTX interpreter, against float64: any layer, any cut; bounds and races are checked there."""
+"""nincc.cuda_mlpconv in the PTX interpreter, against float64: any layer, any cut; bounds and races are checked
+there.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,8 @@ from hypothesis import strategies as st
 from kernels.cuda_plans import check_plan, segments, some_plan
 from kernels.strategies import kernel_settings
 from nincc.kernels.cuda.candidates import Segment
-from nincc.kernels.cuda.plan import Plan, Stage
+from nincc.kernels.cuda.plan import Plan
+from nincc.kernels.cuda.stage import Stage
 from nincc.kernels.spec import Conv, Pooling
 
 SEEDS = st.integers(0, 10**6)
@@ -50,7 +53,8 @@ STRIDED = Plan(
     (Stage(96, 364, "relu", 7, 4, 1), Stage(96, 96, "relu", 7, 4, 4)),
 )  # fmt: skip
 SPLIT = Plan(
-    conv(32, (8, 8), 48, 5, padding=2), "patch", "no", 0, "none", (1, 8), (1, 1), 96, 16, 1, (5, 2), (Stage(48, 32, "relu", 8, 8, 4),)
+    conv(32, (8, 8), 48, 5, padding=2), "patch", "no", 0, "none", (1, 8), (1, 1), 96, 16, 1, (5, 2), (Stage(48, 32,
+    "relu", 8, 8, 4),)
 )  # fmt: skip
 
 

@@ -66,13 +66,37 @@ class Scheduler:
             return tvm.driver.build_module.lower(tvm.IRModule({"main": scheduled}))["main"]
 
     def _scheduled(self, func: Any, machine: Any) -> Any:
-        few = few_outputs(func)
+        func = _without_trivial_reductions(func)
+        few = few_outputs(func) and reduces(func)
         for rule in [dlight.gpu.GeneralReduction()] * few + [dlight.gpu.Fallback()]:
             schedule = rule.apply(func, machine, False)
             if schedule is not None:
                 schedule = schedule[0] if isinstance(schedule, list) else schedule
                 return schedule.mod["main"]
         raise InternalError("no GPU schedule applies")
+
+
+def _without_trivial_reductions(func: Any) -> Any:
+    """A reduction of one element, a global pool's over one pixel, as the plain expression that it is.
+
+    TVM's rules would join such a block to the next one and lose its sum.
+    """
+    return func.with_body(tir.stmt_functor.ir_transform(func.body, None, _plain_block, ["tir.Block"]))
+
+
+def _plain_block(block: Any) -> Any:
+    reduced = [v for v in block.iter_vars if v.iter_type == tir.IterVar.CommReduce]
+    stores = isinstance(block.init, tir.BufferStore) and isinstance(block.body, tir.BufferStore)
+    if not stores or any(int(v.dom.extent) > 1 for v in reduced):
+        return None
+
+    def start(load: Any) -> Any:
+        return block.init.value if load.buffer.same_as(block.body.buffer) else None
+
+    value = tir.stmt_functor.ir_transform(tir.Evaluate(block.body.value), None, start, ["tir.BufferLoad"]).value
+    body = tir.BufferStore(block.body.buffer, value, block.body.indices)
+    axes = [tir.IterVar(v.dom, v.var, tir.IterVar.DataPar) for v in block.iter_vars]
+    return tir.Block(axes, block.reads, block.writes, block.name_hint, body, annotations=block.annotations)
 
 
 def few_outputs(func: Any) -> bool:
@@ -82,6 +106,18 @@ def few_outputs(func: Any) -> bool:
     for extent in outputs.shape:
         count *= int(extent)
     return count <= FEW
+
+
+def reduces(func: Any) -> bool:
+    """Whether ``func`` reduces more than one element to one: TVM's rule for reductions fails where it does not."""
+    found: list[bool] = []
+
+    def visit(node: Any) -> None:
+        if isinstance(node, tir.Block):
+            found.extend(v.iter_type == tir.IterVar.CommReduce and int(v.dom.extent) > 1 for v in node.iter_vars)
+
+    tir.stmt_functor.post_order_visit(func.body, visit)
+    return any(found)
 
 
 def is_bound(func: Any) -> bool:

@@ -47,7 +47,7 @@ def sum_strides(quads: int, lanes: int, groups: int, rows: int, shares: int) -> 
     """(between pixels, between shares) of the shares' sums.
 
     They are written by threads that count pixel lanes first, then ``groups`` of channels, then shares, and
-    read row by row.
+    read row by row (by :func:`staged_quads` threads).
     """
     side = lanes * groups
 
@@ -55,8 +55,7 @@ def sum_strides(quads: int, lanes: int, groups: int, rows: int, shares: int) -> 
         row, threads = quads + row_padding, range(min(SEEN, side * shares))
         share = rows * row + share_padding
         written = [t // side * share + t % lanes * row + t // lanes % groups for t in threads]
-        read = [t // quads * row + t % quads for t in range(min(SEEN, rows * quads))]
-        return collisions(written) + shares * collisions(read)
+        return SEEN * collisions(written) + collisions(written_by_pixel(quads, row))
 
     row_padding, share_padding = _best(_paddings(BANKS, BANKS if side % BANKS else 1), cost)
     row = quads + row_padding
@@ -83,13 +82,13 @@ def pixel_stride(quads: int, lanes: int, groups: int, shares: int, written_lanes
 
 
 def written_by_pixel(quads: int, stride: int) -> list[int]:
-    """Where the threads write that count the quads of a pixel, then the pixels."""
+    """Where threads write, or read, that count the quads of a pixel, then the pixels."""
     return [t // quads * stride + t % quads for t in range(SEEN)]
 
 
 @cache
 def staged_quads(quads: int, stride: int) -> int:
-    """Threads to a pixel that write its quads without collisions: some may have to stay idle."""
+    """Threads to a pixel that go through its quads without collisions: some may have to stay idle."""
     return quads if collisions(written_by_pixel(quads, stride)) == 0 else -(-quads // BANKS) * BANKS
 
 
@@ -99,4 +98,6 @@ def row_padding(row: int, pixel: int, lanes: tuple[int, int], strides: int) -> i
     if lanes[0] == 1:
         return 0
     places = [(i, j) for i in range(lanes[0]) for j in range(lanes[1])]
-    return _best(_paddings(BANKS, 1), lambda p, _: collisions(i * (row + p) * strides + j * pixel for i, j in places))[0]
+    return _best(_paddings(BANKS, 1), lambda p, _: collisions(i * (row + p) * strides + j * pixel for i, j in places))[
+        0
+    ]

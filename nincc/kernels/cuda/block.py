@@ -13,16 +13,20 @@ from nincc._tvm import tvm
 from nincc.kernels.cuda.emit import ThreadEmitter, over, rest
 from nincc.kernels.cuda.head import Sums, store_head
 from nincc.kernels.cuda.place import Lane, lane_of_thread, pixel_in_tile, tile_of_block
-from nincc.kernels.cuda.plan import QUAD, Plan, Stage, plan_of
+from nincc.kernels.cuda.plan import Plan
+from nincc.kernels.cuda.plan_attrs import plan_of
 from nincc.kernels.cuda.product import RegisterTile, Weights, multiply_patch
 from nincc.kernels.cuda.source import Source, plan_channel
+from nincc.kernels.cuda.stage import QUAD, Stage
 from nincc.kernels.emit import Expr, View
 
 tir, te = tvm.tir, tvm.te
 
 
 def mlpconv(data: Any, weights: Any, attrs: Mapping[str, Any]) -> Any:
-    """x (as :class:`~nincc.kernels.cuda.plan.Plan` says) and all layers' weights and biases → the last layer's output."""
+    """x (as :class:`~nincc.kernels.cuda.plan.Plan` says) and all layers' weights and biases → the last layer's
+    output.
+    """
     shape = tuple(int(v) for v in data.shape)
     plan = plan_of(shape, attrs)
 
@@ -153,7 +157,7 @@ class _Block:
                 total = total + self.work.load(share * apart + row * stride + channel)
             self._store(number, stage, part * rows + row, channel, total, self._bias(number, stage, channel))
 
-        em.share_out(rows, plan.block_width(stage) // QUAD, add)
+        em.share_out_idly(rows, plan.block_width(stage) // QUAD, plan.adding_quads(stage), add)
 
     def _bias(self, number: int, stage: Stage, channel: Expr) -> Expr | None:
         """The bias of the block's channels from ``channel`` on; None where partial sums are stored."""
@@ -171,7 +175,9 @@ class _Block:
         row, col = pixel_in_tile(plan, pixel)
         y, x = self.tile.top + row, self.tile.left + col
         rows, cols = plan.conv.out_size
-        conditions = [at < extent for at, extent, tile in ((y, rows, plan.tile[0]), (x, cols, plan.tile[1])) if extent % tile]
+        conditions = [
+            at < extent for at, extent, tile in ((y, rows, plan.tile[0]), (x, cols, plan.tile[1])) if extent % tile
+        ]
         if self._hands_on(number):
             assert self.hidden is not None
             if conditions and number == len(plan.stages) - 1:

@@ -10,7 +10,8 @@ from functools import cache
 from nincc.gpu_target import WARP, GpuTarget
 from nincc.kernels.cuda.banks import BANKS
 from nincc.kernels.cuda.cost import least_clocks
-from nincc.kernels.cuda.plan import QUAD, Plan, Stage
+from nincc.kernels.cuda.plan import Plan
+from nincc.kernels.cuda.stage import QUAD, Stage
 from nincc.kernels.spec import Conv, Pair, round_up
 
 MOST_PIXELS = 128
@@ -37,7 +38,8 @@ class Layer:
 class Segment:
     """A run of layers for one launch: ``conv`` is the first, the others are 1×1.
 
-    ``flat``, ``partials``, ``source_activation`` and ``epilogue`` as in :class:`Plan`; ``may_split``: whether the reader takes
+    ``flat``, ``partials``, ``source_activation`` and ``epilogue`` as in :class:`Plan`; ``may_split``: whether the
+    reader takes
     partial sums.
     """
 
@@ -84,7 +86,8 @@ def finished(draft: Draft, segment: Segment, target: GpuTarget) -> Plan | None:
         return None
     for chunk in _chunks(draft.stage.depth // draft.splits[1], QUAD * draft.stage.shares):
         plan = Plan(
-            segment.conv, draft.gather, segment.flat, segment.partials, segment.source_activation, draft.tile, draft.lanes,
+            segment.conv, draft.gather, segment.flat, segment.partials, segment.source_activation, draft.tile,
+            draft.lanes,
             draft.threads, chunk, draft.slices, draft.splits, stages, segment.epilogue,
         )  # fmt: skip
         side = plan.workers(plan.first) // draft.stage.shares
@@ -150,14 +153,11 @@ def _tile_drafts(segment: Segment, tile: Pair, target: GpuTarget) -> Iterator[Dr
 
 @cache
 def _register_tiles(pixels: int) -> list[Pair]:
-    """(pixels, columns) of a thread."""
+    """(pixels, columns) of a thread; one of them has 4 columns, which divide any layer's stored channels."""
     least = LARGEST_TILE // 2 if pixels >= 8 else LARGEST_TILE // 4
-    return [
-        (each, columns)
-        for columns in (4, 8)
-        for each in range(2, 17)
-        if pixels % each == 0 and least <= each * columns <= LARGEST_TILE
-    ] or [(next(n for n in range(16, 0, -1) if pixels % n == 0), 4)]
+    divisors = [n for n in range(1, 17) if pixels % n == 0]
+    tiles = [(n, c) for c in (4, 8) for n in divisors[1:] if least <= n * c <= LARGEST_TILE]
+    return tiles if tiles and tiles[0][1] == QUAD else [(divisors[-1], QUAD), *tiles]
 
 
 def _slices(layer: Layer, columns: int, allowed: bool) -> list[int]:

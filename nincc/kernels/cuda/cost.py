@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from nincc.gpu_target import WARP, GpuTarget, fma_lanes, reserved_shared
-from nincc.kernels.cuda.plan import QUAD, Plan, Stage, sharing_rounds, written_out
+from nincc.kernels.cuda.plan import Plan
+from nincc.kernels.cuda.sharing import sharing_rounds
+from nincc.kernels.cuda.stage import QUAD, Stage, written_out
 from nincc.kernels.spec import round_up
 
 SCHEDULERS = 4
@@ -108,8 +110,15 @@ class LaunchCost:
         return plan.patch.rows * plan.patch.cols * plan.chunk * plan.chunks * 4 * pool * max(1, plan.partials)
 
     @property
+    def read_bytes(self) -> int:
+        """Bytes that all blocks read, if each fetches its input and its weights once."""
+        return (self.staged_bytes + sum(cost.bytes for cost in self.stages)) * self.plan.blocks
+
+    @property
     def score(self) -> float:
-        """What the rule chooses by: the clocks, and a little for each instruction, of which a card has only so many watts."""
+        """What the rule chooses by: the clocks, and a little for each instruction, of which a card has only so many
+        watts.
+        """
         return self.clocks + FRUGALITY * self.instructions / (WARP * SCHEDULERS * self.target.sm_count)
 
     @property
@@ -133,7 +142,7 @@ class LaunchCost:
         pipes = (
             (OTHER * self.block_instructions + (rate - OTHER) * multiplied) / SCHEDULERS * waiting,
             sum(cost.wavefronts for cost in self.stages),
-            (self.staged_bytes + self.stored_bytes + sum(cost.bytes for cost in self.stages)) / L2_BYTES,
+            (self.read_bytes / plan.blocks + self.stored_bytes) / L2_BYTES,
         )
         busy = sum(pipe**OVERLAP for pipe in pipes) ** (1 / OVERLAP)
         alone = (OTHER * self.longest + (rate - OTHER) * sum(cost.fma for cost in self.stages)) * waiting
@@ -142,17 +151,23 @@ class LaunchCost:
 
 
 COLUMN = 10
-"""Instructions for an element of the im2col matrix, where the tile is one row of pixels; else its row is to be found."""
+"""Instructions for an element of the im2col matrix, where the tile is one row of pixels; else its row is to be
+found.
+"""
 POOLED = 10
 """Instructions of a thread for each element of a pool's window: its place, a load, four comparisons."""
 FRUGALITY = 2.5
-"""How far a plan of fewer instructions may take longer: the clocks of a plan that does nothing but issue, as a share."""
+"""How far a plan of fewer instructions may take longer: the clocks of a plan that does nothing but issue, as a
+share.
+"""
 PROLOGUE = 40
 """Instructions of a thread to find its place."""
 
 
 def least_clocks(blocks: int, work: float, threads: int, stage: Stage, target: GpuTarget) -> float:
-    """Clocks that a launch takes at least: ``work`` multiply-adds a block, and the loads of ``stage``'s register tile."""
+    """Clocks that a launch takes at least: ``work`` multiply-adds a block, and the loads of ``stage``'s register
+    tile.
+    """
     rate = WARP * SCHEDULERS / fma_lanes(target.sm)
     each = -(-blocks // target.sm_count)
     together = min(each, max(1, target.threads // threads))
@@ -195,7 +210,7 @@ def _finish(plan: Plan, number: int) -> tuple[int, int, int]:
     if stage.shares == 1:
         return stage.pixels * stage.columns // QUAD * per_quad + 20, 0, stores
     rounds = plan.rounds(stage)
-    mine = sharing_rounds(plan.pixels // rounds, plan.block_width(stage) // QUAD, plan.threads) * rounds
+    mine = sharing_rounds(plan.pixels // rounds, plan.adding_quads(stage), plan.threads) * rounds
     each = stage.shares + QUAD * (stage.shares - 1) + per_quad
     traffic = 2 * quads * stage.shares * QUAD // WARP
     return stage.pixels * stage.columns // QUAD + 10, mine * each + 20, traffic + stores

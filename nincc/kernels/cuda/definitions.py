@@ -11,6 +11,7 @@ from typing import Any
 
 from nincc._tvm import tvm
 from nincc.errors import InternalError
+from nincc.kernels.cuda.head import global_avg_pool
 from nincc.kernels.cuda.pool import pool2d
 from nincc.kernels.spec import Pooling, conv_spec, round_up
 
@@ -72,11 +73,6 @@ def gemm(data: Any, weight: Any, bias: Any, attrs: Attrs) -> Any:
 def gemm_pool(data: Any, weight: Any, bias: Any, attrs: Attrs) -> Any:
     """``nincc.gemm_pool``: the mean over the pixels of a GEMM: [N, H, W, Kp] → [N, 1, 1, Np]."""
     return _mean(gemm(data, weight, bias, attrs))
-
-
-def global_avg_pool(data: Any, attrs: Attrs) -> Any:
-    """``nincc.global_avg_pool``: [N, H, W, Cp] → [N, 1, 1, Cp]."""
-    return _mean(data)
 
 
 def _mean(data: Any) -> Any:

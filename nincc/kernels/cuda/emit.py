@@ -1,6 +1,7 @@
 """The GPU kernels' pen: :class:`~nincc.kernels.emit.Emitter` for the code of one thread.
 
-Vectors are quads of float32.  A thread's registers are buffers of scope "local" that only constant indices reach, so that
+Vectors are quads of float32.  A thread's registers are buffers of scope "local" that only constant indices reach, so
+that
 LLVM keeps them in registers; shared memory is one buffer an allocation.
 """
 
@@ -8,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from nincc._tvm import tvm
-from nincc.kernels.cuda.plan import QUAD, shares_evenly
+from nincc.kernels.cuda.sharing import shares_evenly
+from nincc.kernels.cuda.stage import QUAD
 from nincc.kernels.emit import Emitter, Expr, View, div, mod
 
 tir, te = tvm.tir, tvm.te
@@ -79,10 +82,20 @@ class ThreadEmitter(RegisterEmitter):
         with self.ib.if_scope(self.thread < threads):
             yield
 
+    def share_out_idly(self, rows: int, quads: int, threads: int, work: Callable[[Expr, Expr], None]) -> None:
+        """:meth:`share_out` with ``threads`` ≥ quads to a row, of which those beyond the quads stay idle."""
+
+        def work_some(row: Expr, quad: Expr) -> None:
+            with self.guard(quad < quads, threads > quads):
+                work(row, quad)
+
+        self.share_out(rows, threads, work_some)
+
     def share_out(self, rows: int, quads: int, work: Callable[[Expr, Expr], None]) -> None:
         """``work(row, quad)`` for rows × quads items, shared among the threads.
 
-        A thread keeps its quad where that leaves few idle: neighbours do neighbouring quads of a row, and what depends on the
+        A thread keeps its quad where that leaves few idle: neighbours do neighbouring quads of a row, and what
+        depends on the
         quad alone is computed once.
         """
         if shares_evenly(rows, quads, self.threads):
@@ -90,11 +103,10 @@ class ThreadEmitter(RegisterEmitter):
             self._rounds(items, self.threads, self.thread, lambda item: work(over(item, quads), rest(item, quads)))
             return
         if quads > self.threads:
-            whole = -(-quads // self.threads)
-            for part in range(whole):
-                quad = self.thread + part * self.threads
-                with self.guard(quad < quads, (part + 1) * self.threads > quads):
-                    self._rounds(rows, 1, 0, lambda row, quad=quad: work(row, quad))  # type: ignore[misc]
+            for first in range(0, quads, self.threads):
+                quad = self.thread + first
+                with self.guard(quad < quads, first + self.threads > quads):
+                    self._rounds(rows, 1, 0, partial(_transposed, work, quad))
             return
         beside = min(self.threads // quads, rows)
         quad, start = self.scalar(mod(self.thread, quads), "quad"), self.scalar(div(self.thread, quads), "row")
@@ -150,6 +162,10 @@ class ThreadEmitter(RegisterEmitter):
             return
         with self.loop(extent, name) as index:
             yield index
+
+
+def _transposed(work: Callable[[Expr, Expr], None], quad: Expr, row: Expr) -> None:
+    work(row, quad)
 
 
 def _quads(name: str, a: Expr, b: Expr) -> Expr:

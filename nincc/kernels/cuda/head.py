@@ -12,10 +12,12 @@ from typing import Any
 
 from nincc._tvm import tvm
 from nincc.kernels.cuda.emit import ThreadEmitter
-from nincc.kernels.cuda.plan import FEW, QUAD, sum_parts
+from nincc.kernels.cuda.sharing import FEW, sum_parts
+from nincc.kernels.cuda.stage import QUAD
 from nincc.kernels.emit import Expr, View
 
 tir, te = tvm.tir, tvm.te
+
 
 @dataclass(frozen=True)
 class Sums:
@@ -117,7 +119,13 @@ class Softmax:
 
 
 def store_head(
-    em: ThreadEmitter, sums: Sums, pixels: int, softmax: int, work: View, scratch: View, store: Callable[[Expr, Expr, int], None]
+    em: ThreadEmitter,
+    sums: Sums,
+    pixels: int,
+    softmax: int,
+    work: View,
+    scratch: View,
+    store: Callable[[Expr, Expr, int], None],
 ) -> None:
     """The mean of ``sums`` over ``pixels``, then softmax over ``softmax`` classes (0: none).
 
@@ -138,29 +146,56 @@ def scratch_floats(quads: int, threads: int) -> int:
 
 
 def mean(data: Any, attrs: Mapping[str, Any]) -> Any:
-    """``nincc.cuda_mean``: sums [N, T, Np] of T tiles of a map of ``pixels`` pixels → [N, 1, 1, Np], or softmax [N, units]."""
+    """``nincc.cuda_mean``: sums [N, T, Np] of T tiles of a map of ``pixels`` pixels → [N, 1, 1, Np], or softmax [N,
+    units].
+    """
     batch, tiles, width = (int(v) for v in data.shape)
-    pixels, softmax, threads = (int(attrs[key]) for key in ("pixels", "softmax", "threads"))
-    quads = width // QUAD
+    matrix = _Matrix(batch, tiles, width, int(attrs["pixels"]), int(attrs["softmax"]), int(attrs["threads"]))
+    return matrix.mean(data, mean_shape((batch, tiles, width), attrs), "nincc_cuda_mean")
 
-    def body(inputs: Any, outputs: Any) -> Any:
-        em = ThreadEmitter((batch, 1, 1), threads)
-        source, out = em.view(inputs[0]), em.view(outputs[0])
-        image = em.block[0]
-        sums = Sums(em, tiles, quads, lambda row, channel: source.load((image * tiles + row) * width + channel))
+
+def global_avg_pool(data: Any, attrs: Mapping[str, Any]) -> Any:
+    """``nincc.global_avg_pool``: [N, H, W, Cp] → [N, 1, 1, Cp]."""
+    batch, height, width, stride = (int(v) for v in data.shape)
+    matrix = _Matrix(batch, height * width, stride, height * width, softmax=0, threads=MEAN_THREADS)
+    return matrix.mean(data, (batch, 1, 1, stride), "nincc_cuda_global_avg_pool")
+
+
+MEAN_THREADS = 256
+
+
+@dataclass(frozen=True)
+class _Matrix:
+    """For each image, ``rows`` × ``width`` numbers whose column sums over ``pixels`` are wanted; a block takes an
+    image.
+    """
+
+    batch: int
+    rows: int
+    width: int
+    pixels: int
+    softmax: int
+    threads: int
+
+    def mean(self, data: Any, shape: tuple[int, ...], name: str) -> Any:
+        return te.extern(shape, [data], self._body, name=name, dtype="float32")
+
+    def _body(self, inputs: Any, outputs: Any) -> Any:
+        em, width = ThreadEmitter((self.batch, 1, 1), self.threads), self.width
+        source, out, image = em.view(inputs[0]), em.view(outputs[0]), em.block[0]
+        start = source.at(image * (self.rows * width))
+        sums = Sums(em, self.rows, width // QUAD, lambda row, channel: start.load(row * width + channel))
         work = em.shared(sums.parts * width, "work")
-        scratch = em.shared(scratch_floats(quads, threads), "scratch") if softmax else work
+        scratch = em.shared(scratch_floats(width // QUAD, self.threads), "scratch") if self.softmax else work
 
         def store(channel: Expr, value: Expr, lanes: int) -> None:
             if lanes == 1:
-                out[image * softmax + channel] = value
+                out[image * self.softmax + channel] = value
             else:
                 out.store(image * width + channel, value)
 
-        store_head(em, sums, pixels, softmax, work, scratch, store)
+        store_head(em, sums, self.pixels, self.softmax, work, scratch, store)
         return em.ib.get()
-
-    return te.extern(mean_shape((batch, tiles, width), attrs), [data], body, name="nincc_cuda_mean", dtype="float32")
 
 
 def mean_shape(shape: tuple[int, ...], attrs: Mapping[str, Any]) -> tuple[int, ...]:

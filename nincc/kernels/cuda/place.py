@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nincc.kernels.cuda.emit import ThreadEmitter, over, rest
-from nincc.kernels.cuda.plan import QUAD, Plan, Stage
+from nincc.kernels.cuda.plan import Plan
+from nincc.kernels.cuda.stage import QUAD, Stage
 from nincc.kernels.emit import Expr
 
 
@@ -62,4 +63,3 @@ def pixel_in_tile(plan: Plan, number: Expr) -> tuple[Expr, Expr]:
     lane, j = rest(number, down * across), over(number, down * across)
     beside = cols // across
     return over(lane, across) + over(j, beside) * down, rest(lane, across) + rest(j, beside) * across
-

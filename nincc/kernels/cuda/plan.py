@@ -9,37 +9,13 @@ memory straight into registers, each read by one warp of the block.  No TVM in h
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from nincc.kernels.cuda.banks import BANKS, pixel_stride, row_padding, staged_quads, sum_strides
-from nincc.kernels.spec import Conv, Pair, Pooling, round_up, sides
-
-QUAD = 4
-"""Floats of a 16-byte load: channels are stored and read in quads."""
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One layer of a launch.
-
-    ``depth`` is its reduction as the weights are stored: channels of a tap (or all of the columns), padded with
-    zeros.  ``columns`` is 4 or 8.
-    """
-
-    units: int
-    depth: int
-    activation: str
-    pixels: int
-    columns: int
-    shares: int
-
-    @property
-    def width(self) -> int:
-        """Output channels as they are stored."""
-        return round_up(self.units, QUAD)
+from nincc.kernels.cuda.sharing import sum_parts
+from nincc.kernels.cuda.stage import QUAD, Stage
+from nincc.kernels.spec import Conv, Pair, round_up
 
 
 @dataclass(frozen=True)
@@ -65,7 +41,8 @@ class Plan:
     """One launch.
 
     ``gather`` says what is staged: "patch", the pixels that the tile's windows cover, ``chunk`` channels at a time; or
-    "columns", the im2col matrix, ``chunk`` of its columns at a time.  ``partials`` > 0: the source holds that many partial sums, still without the
+    "columns", the im2col matrix, ``chunk`` of its columns at a time.  ``partials`` > 0: the source holds that many
+    partial sums, still without the
     bias and activation of the layer that made them.  ``tile`` (rows, columns of pixels) is cut into ``lanes``
     interleaved pixels of neighbouring threads.  ``slices`` blocks share the output channels, ``splits`` (kernel rows,
     channels) the reduction: then the output is partial sums.
@@ -197,6 +174,10 @@ class Plan:
         row, share = sum_strides(quads, self.pixel_lanes(stage), self.groups(stage), rows, stage.shares)
         return QUAD * row, QUAD * share
 
+    def adding_quads(self, stage: Stage) -> int:
+        """Threads to a pixel when the shares are added up."""
+        return staged_quads(self.block_width(stage) // QUAD, self.sum_strides(stage)[0] // QUAD)
+
     def rounds(self, stage: Stage) -> int:
         """Parts in which the shares are added up: as few as fit the room that the staged input needs anyway."""
         if stage.shares == 1:
@@ -254,103 +235,3 @@ class Plan:
 
 SUMS = 8192
 """Floats of shared memory that adding up the shares may always take."""
-
-
-WRITTEN_OUT = 768
-"""Multiply-adds of a loop's body: a few kilobytes of code, which the instruction cache holds."""
-WITHOUT_LOOP = 1280
-"""Multiply-adds up to which no loop is made: the sums then need no zeros to start from."""
-
-
-def written_out(quads: int, stage: Stage) -> int:
-    """Quads of the reduction written out one after another: their loads start together, and share the loop's own work."""
-    each = QUAD * stage.pixels * stage.columns
-    if quads * each <= WITHOUT_LOOP:
-        return quads
-    return max(n for n in range(1, max(1, WRITTEN_OUT // each) + 1) if quads % n == 0)
-
-
-def rounds_by_column(rows: int, columns: int, threads: int) -> int:
-    """Rounds of sharing rows × columns items among threads that each keep to one column (or to few)."""
-    if columns > threads:
-        return -(-columns // threads) * rows
-    return -(-rows // min(threads // columns, rows))
-
-
-PLACING = 2.2
-"""What an item costs whose row and column are found anew, to one whose column is known."""
-
-
-def shares_evenly(rows: int, columns: int, threads: int) -> bool:
-    """Whether keeping to columns leaves so many threads idle that it pays to find each item's place anew."""
-    return -(-rows * columns // threads) * PLACING < rounds_by_column(rows, columns, threads)
-
-
-def sharing_rounds(rows: int, columns: int, threads: int) -> int:
-    """Items of the busiest thread."""
-    if shares_evenly(rows, columns, threads):
-        return -(-rows * columns // threads)
-    return rounds_by_column(rows, columns, threads)
-
-
-FEW = 16
-"""Rows that one thread may add up alone."""
-
-
-def sum_parts(rows: int, quads: int, threads: int) -> int:
-    """Threads that share the sum of ``rows`` numbers: enough that each adds few, in two rounds."""
-    if rows <= FEW:
-        return 1
-    return max(1, min(math.isqrt(rows), threads // quads))
-
-
-def plan_attrs(plan: Plan) -> dict[str, Any]:
-    """The attributes of a ``nincc.cuda_mlpconv`` that carry ``plan``."""
-    conv, stages = plan.conv, plan.stages
-    return {
-        "layout": conv.layout, "channels": conv.channels, "kernel": conv.kernel, "strides": conv.strides,
-        "padding": conv.padding, "dilation": conv.dilation, "pool": str(conv.pool or ""),
-        "gather": plan.gather, "flat": plan.flat, "partials": plan.partials,
-        "source_activation": plan.source_activation, "tile": plan.tile, "lanes": plan.lanes,
-        "threads": plan.threads, "chunk": plan.chunk, "slices": plan.slices, "splits": plan.splits,
-        "units": [s.units for s in stages], "depths": [s.depth for s in stages],
-        "activations": " ".join(s.activation for s in stages), "pixels": [s.pixels for s in stages],
-        "columns": [s.columns for s in stages], "shares": [s.shares for s in stages],
-        "epilogue": plan.epilogue,
-    }  # fmt: skip
-
-
-def plan_of(shape: tuple[int, ...], attrs: Mapping[str, Any]) -> Plan:
-    """The plan that :func:`plan_attrs` wrote, for a source of ``shape``."""
-    lists = [[int(v) for v in attrs[key]] for key in ("units", "depths", "pixels", "columns", "shares")]
-    stages = tuple(
-        Stage(units, depth, activation, pixels, columns, shares)
-        for units, depth, pixels, columns, shares, activation in zip(
-            *lists, str(attrs["activations"]).split(), strict=True
-        )
-    )
-    return Plan(
-        source_conv(shape, attrs, stages[0]), str(attrs["gather"]), str(attrs["flat"]), int(attrs["partials"]),
-        str(attrs["source_activation"]), _pair(attrs["tile"]), _pair(attrs["lanes"]), int(attrs["threads"]),
-        int(attrs["chunk"]), int(attrs["slices"]), _pair(attrs["splits"]), stages, str(attrs["epilogue"]),
-    )  # fmt: skip
-
-
-def source_conv(shape: tuple[int, ...], attrs: Mapping[str, Any], first: Stage) -> Conv:
-    """The first layer as a convolution; the pixels of a flat one are a single row."""
-    layout = str(attrs["layout"])
-    batch, *rest = shape[-4:]
-    size = (rest[1], rest[2]) if layout == "NCHW" else (rest[0], rest[1])
-    if str(attrs["flat"]) != "no":
-        images = batch if str(attrs["flat"]) == "image" else 1
-        batch, size = images, (1, batch * size[0] * size[1] // images)
-    kernel, strides, dilation = (_pair(attrs[key]) for key in ("kernel", "strides", "dilation"))
-    return Conv(
-        layout, batch, int(attrs["channels"]), size, first.units, kernel, strides, sides(attrs["padding"]),
-        dilation, Pooling.parse(str(attrs["pool"])), first.activation, QUAD, mr=1, tasks=1,
-    )  # fmt: skip
-
-
-def _pair(values: Any) -> Pair:
-    first, second = (int(v) for v in values)
-    return first, second

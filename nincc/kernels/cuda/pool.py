@@ -7,7 +7,7 @@ from typing import Any
 
 from nincc._tvm import tvm
 from nincc.kernels.cuda.emit import ThreadEmitter, over, rest
-from nincc.kernels.cuda.plan import QUAD
+from nincc.kernels.cuda.stage import QUAD
 from nincc.kernels.cuda.window import pooled
 from nincc.kernels.spec import pooling_spec
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from nincc._tvm import tvm
 from nincc.kernels.cuda.emit import ThreadEmitter, over, rest
-from nincc.kernels.cuda.plan import QUAD, Plan, Stage, written_out
+from nincc.kernels.cuda.plan import Plan
+from nincc.kernels.cuda.stage import QUAD, Stage, written_out
 from nincc.kernels.emit import Expr, View
 
 tir = tvm.tir
@@ -43,7 +44,9 @@ class RegisterTile:
                 register.store(0, self.em.zero())
 
     def add_quads(self, count: int, data: View, places: list[int], weights: Weights) -> None:
-        """Add ``count`` × 4 steps of the reduction; pixel j's stand at ``data[places[j]]``, the weights' at row 0 on."""
+        """Add ``count`` × 4 steps of the reduction; pixel j's stand at ``data[places[j]]``, the weights' at row 0
+        on.
+        """
         together = written_out(count, self.stage)
         if count == together:
             self._steps(together, data, places, weights)

@@ -1,6 +1,7 @@
 """The cost rule for a GPU: which layers share a launch, and how each launch is cut.  No TVM.
 
-A run of layers is cut into launches in every way; each launch takes its cheapest plan by :mod:`nincc.kernels.cuda.cost`;
+A run of layers is cut into launches in every way; each launch takes its cheapest plan by
+:mod:`nincc.kernels.cuda.cost`;
 the cheapest cut wins.  The rule never measures; tuned records refine it.
 """
 
@@ -139,7 +140,8 @@ def _source(run: Run, start: int, epilogue: str) -> tuple[Conv, str]:
     channels = run.layers[start - 1].units if start else conv.channels
     layer = run.layers[start]
     flat = replace(
-        conv, layout="NHWC", batch=batch, channels=channels, size=size, units=layer.units, kernel=(1, 1), strides=(1, 1),
+        conv, layout="NHWC", batch=batch, channels=channels, size=size, units=layer.units, kernel=(1, 1), strides=(1,
+        1),
         padding=(0, 0, 0, 0), dilation=(1, 1), pool=None, activation=layer.activation,
     )  # fmt: skip
     return flat, "all" if epilogue == "map" else "image"

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from nincc._tvm import tvm
 from nincc.kernels.cuda.emit import ThreadEmitter, over, rest
 from nincc.kernels.cuda.place import Tile, pixel_in_tile
-from nincc.kernels.cuda.plan import QUAD, Plan
+from nincc.kernels.cuda.plan import Plan
+from nincc.kernels.cuda.stage import QUAD
 from nincc.kernels.cuda.window import pooled
 from nincc.kernels.emit import Expr, View
 from nincc.kernels.spec import round_up
@@ -50,13 +51,7 @@ class Source:
             at = row * patch.row + col * patch.pixel + quad * QUAD
             self._move_quad(work, at, (tile.image, top + row, left + x), first + quad * QUAD)
 
-        quads = plan.chunk // QUAD
-
-        def move_some(place: Expr, quad: Expr) -> None:
-            with self.em.guard(quad < quads, plan.staging_quads > quads):
-                move(place, quad)
-
-        self.em.share_out(patch.rows * patch.cols, plan.staging_quads, move_some)
+        self.em.share_out_idly(patch.rows * patch.cols, plan.chunk // QUAD, plan.staging_quads, move)
 
     def _move_quad(self, work: View, at: Expr, pixel: tuple[Expr, Expr, Expr], channel: Expr) -> None:
         """A quad of channels of one pixel (image, y, x) to ``work[at]``."""

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from nincc.kernels.cuda.plan import Plan, Stage
+from nincc.kernels.cuda.plan import Plan
+from nincc.kernels.cuda.stage import Stage
 
 Floats = NDArray[np.float32]
 Array = NDArray[np.floating]
@@ -32,7 +33,9 @@ def _padded(bias: Array, width: int) -> Array:
 
 
 def _matrix(plan: Plan, stage: Stage, weight: Array) -> Array:
-    """[taps * depth, width]: a tap's channels, or the columns (channel, kernel row, kernel column), padded with zeros."""
+    """[taps * depth, width]: a tap's channels, or the columns (channel, kernel row, kernel column), padded with
+    zeros.
+    """
     units = len(weight)
     if weight.ndim == 2:
         rows = weight[:, None, :]
