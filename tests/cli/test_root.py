@@ -127,6 +127,8 @@ def test_an_interrupted_compile_leaves_nothing(number, code, digits_relu, tmp_pa
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "TMPDIR": str(temporary)},
+        # A shell starts what runs in the background with SIGINT ignored, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 60
     while not list(temporary.glob("nincc-*/net/*.pickle")):  # the code generator has its job
