@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 from nincc.kernels.cook_toom import cook_toom
 from nincc.kernels.pack_weights import Floats
-from nincc.kernels.spec import round_up
 from nincc.kernels.winograd_spec import Winograd
 
 Doubles = NDArray[np.float64]
@@ -41,8 +40,3 @@ def split_phases(weight: Doubles, plan: Winograd) -> Doubles:
     padded[:, :, :taps, :taps] = weight
     split = padded.reshape(units, -1, r, s, r, s).transpose(0, 3, 5, 1, 2, 4)
     return split.reshape(units, plan.depth, r, r)
-
-
-def winograd_weight_bytes(plan: Winograd) -> int:
-    """Bytes of the packed weights."""
-    return plan.elements * round_up(plan.conv.units, plan.panel) * plan.depth * 4

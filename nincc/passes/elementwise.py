@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nincc.passes.graph import Array, Node, is_call, is_tensor, shape, value
+from nincc.passes.graph import Array, Node, is_call, is_tensor, value
 
 UNARY = (
     "nn.relu", "clip", "sigmoid", "tanh", "nn.leaky_relu", "abs", "negative", "exp", "sqrt", "erf",
@@ -30,8 +30,3 @@ def permuted_constant(node: Node, axes: tuple[int, ...]) -> Array | None:
         return array
     extents = (1,) * (len(axes) - array.ndim) + array.shape
     return np.transpose(array.reshape(extents), axes)
-
-
-def same_shape_operands(node: Node) -> list[Node]:
-    """The operands that are computed and have the result's shape."""
-    return [a for a in node.args if value(a) is None and is_tensor(a) and shape(a) == shape(node)]

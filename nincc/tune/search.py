@@ -132,10 +132,6 @@ class Search:
                 return self._take(index)
         return None
 
-    def give_up(self, knobs: Knobs) -> None:
-        """Takes back a pending trial."""
-        self._pending.discard(self._index[_key(knobs)])
-
     def _take(self, index: int) -> Knobs:
         self._pending.add(index)
         return self.points[index]

@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 
 from nincc.codegen.toolchain import link_program
-from nincc.emulate.arm.unicorn_net import ERROR_CPU, ERROR_SELFTEST, Array
+from nincc.emulate.arm.status import check_status
 from nincc.emulate.device import QEMU_PROGRAMS
 from nincc.errors import DeviceError, VerificationError
 from nincc.target import Target
+
+Array = np.ndarray[Any, Any]
 
 _CPUS = {"cortex-a53", "cortex-a57", "cortex-a72", "neoverse-n1", "cortex-a7", "cortex-a15"}
 
@@ -60,8 +62,6 @@ class QemuNet:
         """The largest error of the library's own selftest; VerificationError where it fails."""
         (error,) = struct.unpack("<d", self._ask(b"s", 8))
         status = self._status()
-        if status == ERROR_SELFTEST:
-            raise VerificationError(self._last_error())
         self._check(status)
         return float(error)
 
@@ -91,10 +91,7 @@ class QemuNet:
         return int(struct.unpack("<i", self._ask(b"", 4))[0])
 
     def _check(self, status: int) -> None:
-        if status == ERROR_CPU:
-            raise DeviceError(self._last_error(), where=self._where)
-        if status != 0:
-            raise VerificationError(f"the library failed with status {status}: {self._last_error()}")
+        check_status(status, self._last_error, self._where)
 
     def _last_error(self) -> str:
         text = self._ask(b"e", 256)

@@ -13,12 +13,11 @@ from nincc.emulate.arm.cpu import cpu_of, hwcap, model_of
 from nincc.emulate.arm.elf import Elf
 from nincc.emulate.arm.imports import imports
 from nincc.emulate.arm.machine import Machine
-from nincc.errors import DeviceError, VerificationError
+from nincc.emulate.arm.status import check_status
 
 Array = np.ndarray[Any, Any]
 
 _SPARE_BYTES = 1 << 20
-ERROR_CPU, ERROR_SELFTEST = 3, 6  # of the artefact's header
 
 
 class UnicornNet:
@@ -61,8 +60,6 @@ class UnicornNet:
         error = self.machine.allocate(8)
         status = self._call("selftest", error)
         self.machine.heap_next = before
-        if status == ERROR_SELFTEST:
-            raise VerificationError(self._last_error())
         self._check(status)
         return float(np.frombuffer(self.machine.read(error, 8), np.float64)[0])
 
@@ -75,10 +72,7 @@ class UnicornNet:
         return self.machine.call(f"{self._name}_{function}", *arguments) & 0xFFFFFFFF
 
     def _check(self, status: int) -> None:
-        if status == ERROR_CPU:
-            raise DeviceError(self._last_error(), where=self._where)
-        if status != 0:
-            raise VerificationError(f"the library failed with status {status}: {self._last_error()}")
+        check_status(status, self._last_error, self._where)
 
     def _last_error(self) -> str:
         return self.machine.text(self.machine.call(f"{self._name}_last_error"))
