@@ -9,6 +9,7 @@ import click
 
 from nincc.cli.common import json_option, progress, show, table, target_option
 from nincc.cli.options import pass_options
+from nincc.report.counted import counted, times_text
 
 
 @click.command()
@@ -33,8 +34,8 @@ def _text(explanation: Any) -> str:
         lines += [f"  changed   {text}" for text in record.changed]
         lines += [f"  declined  {text}" for text in record.declined]
     lines += ["", "kernels, in the order they run"]
-    for kernel in explanation.kernels:
-        lines.append(f"  {kernel.layer or '-'}: {kernel.algorithm}")
+    for kernel, times in counted(explanation.kernels):
+        lines.append(f"  {kernel.layer or '-'}: {kernel.algorithm}{times_text(times)}")
         knobs = ", ".join(f"{key}={_value(value)}" for key, value in kernel.schedule.items() if value != "")
         error = "" if kernel.error is None else f"predicted error {kernel.error:.1e} of the layer's largest output"
         lines += [f"    {text}" for text in (knobs, kernel.reason, error) if text]

@@ -8,6 +8,7 @@ import click
 
 from nincc.cli.common import bytes_text, existing, json_option, note, shape_text, show, table
 from nincc.errors import UsageError
+from nincc.report.counted import counted, times_text
 
 
 @click.command()
@@ -54,7 +55,8 @@ def _ends(data: dict[str, Any]) -> list[str]:
 def _artefact(data: dict[str, Any]) -> str:
     target, proof = data["target"], data["certificate"]
     proven = "not verified" if not data["verified"] else f"verified ({proof['device']}, {proof['inputs']} inputs)"
-    rows = [(step["layer"], step["op"], f"{step['macs']:,}" if step["macs"] else "") for step in data["kernels"]]
+    steps = counted((step["layer"], step["op"], step["macs"]) for step in data["kernels"])
+    rows = [(layer, op + times_text(n), f"{n * macs:,}" if macs else "") for (layer, op, macs), n in steps]
     return "\n".join(
         (
             f"{data['name']}: {data['model']['name']} for {target['name']} ({target['libc']}), {proven}",

@@ -27,6 +27,7 @@ from nincc.passes.pick_conv_algorithm import PickConvAlgorithm
 from nincc.passes.record import PassRecord
 from nincc.passes.schedules import schedules_record
 from nincc.passes.simplify_reshape import SimplifyReshape
+from nincc.passes.split_batch import SplitBatch
 from nincc.passes.standard import DeadCodeElimination, FoldConstant, SimplifyInference
 from nincc.target import AnyTarget
 
@@ -44,6 +45,8 @@ COMMON: tuple[Pass, ...] = (
     FoldPadding(),
     FoldScaleAxis(),
     CanonicalizeGlobalPool(),
+    # A CPU's first blocks, a part of the batch at a time.
+    SplitBatch(),
     # Kernels: each pass leaves pack and unpack around what it emits.
     Conv1x1ToGemm(),
     FoldGlobalAvgPool(),
