@@ -7,7 +7,7 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test sweep bench lint format clean
+.PHONY: help demo test sweep bench peers lint format clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' Makefile
@@ -21,10 +21,12 @@ test: lint ## lint, then every test
 sweep: $(READY) ## 200 random nets: each right, and none slower than ONNX Runtime
 	@$(PY) examples/sweep.py
 
-bench: $(READY) ## measure docs/performance.md against every peer (installs them)
-	@$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
-	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps pnnx
+bench: peers ## measure docs/performance.md against every peer
 	@$(PY) examples/performance.py
+
+peers: $(READY) ## install what bench measures against; their tests skip without them
+	@$(PY) -m pip install -qq --disable-pip-version-check --editable '.[bench]'
+	@$(PY) -m pip install -qq --disable-pip-version-check --no-deps pnnx
 
 lint: $(READY) ## ruff and mypy
 	@$(PY) -m ruff check .

@@ -1,9 +1,10 @@
 """Tunes published nets and puts the best records where a wheel ships them: ``schedules/<target>.jsonl``.
 
     python examples/schedules.py x86-64-v3                   # timed on this machine; keep it quiet meanwhile
-    python examples/schedules.py cortex-a72 neoverse-n1      # estimated, for targets that are not here
+    python examples/schedules.py cortex-a72 sm_80            # estimated, for targets that are not here
 
-Interrupted, the same command goes on where it stopped: all trials stay in ``--work``.
+An estimated target takes some fifteen minutes of one core.  Interrupted, the same command goes on where it stopped:
+all trials stay in ``--work``.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ from nincc.zoo import NETS, build
 def main() -> None:
     parser = argparse.ArgumentParser(description="Tune published nets for targets and keep the best records.")
     parser.add_argument("targets", nargs="+", metavar="TARGET")
-    parser.add_argument("--nets", nargs="+", default=list(NETS), choices=list(NETS), metavar="NET")
+    parser.add_argument("--nets", nargs="+", default=sorted(NETS, key=lambda net: NETS[net].macs), choices=list(NETS))
     parser.add_argument("--work", type=Path, default=Path("build/schedules"), help="where models and trials are kept")
     parser.add_argument("--out", type=Path, default=schedules_dir())
     parser.add_argument("--trials", type=int, default=400, help="a net, on this machine")
-    parser.add_argument("--estimates", type=int, default=120, help="a net, where the target is not here")
+    parser.add_argument("--estimates", type=int, default=60, help="a net, where the target is not here")
     given = parser.parse_args()
     for name in given.targets:
         for net in given.nets:
@@ -45,6 +46,7 @@ def _tune(name: str, net: str, given: argparse.Namespace) -> None:
     tuned = nincc.tune(model, target, records=records, trials=trials, runner=runner, early_stop=25)
     kept = export([records], given.out / f"{target.name}.jsonl")
     net_time = f", {tuned.net.before * 1e3:.3f} > {tuned.net.after * 1e3:.3f} ms" if tuned.net else ""
+    net_time += " estimated" if tuned.net and tuned.net.estimated else ""
     print(f"{target.name} {net}: {tuned.trials} trials{net_time}; {kept} records shipped", flush=True)
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 WARP = 32  # threads that run in lockstep, on every NVIDIA GPU so far
 THREADS_PER_BLOCK = 1024
+SECTOR = 32  # bytes that global memory moves at least
+MOST_REGISTERS = 255  # of a thread.  Source: CUDA C++ Programming Guide, compute capabilities
 STATIC_SHARED = 49152  # bytes of shared memory that a kernel may declare; more is given at the launch
 
 

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nincc.codegen.cuda.operands import LeastTraffic, least_traffic
 from nincc.codegen.driver import arena_of, context_layout
 from nincc.codegen.program import Program, Step
 from nincc.gpu_target import GpuTarget
@@ -133,18 +134,22 @@ def _kernels(program: Program) -> list[dict[str, Any]]:
             "kernel": step.kernel,
             "macs": step.macs,
             "schedule": step.schedule,
-            **_launch(step, program),
+            **_launch(step, traffic, program),
         }
-        for step in program.steps
+        for step, traffic in zip(program.steps, least_traffic(program), strict=True)
     ]
 
 
-def _launch(step: Step, program: Program) -> dict[str, Any]:
-    """A GPU kernel's grid, and what the assembler says it takes; nothing for a CPU."""
+def _launch(step: Step, traffic: LeastTraffic, program: Program) -> dict[str, Any]:
+    """A GPU kernel's grid, what the assembler says it takes, and what it moves at least; nothing for a CPU."""
     if step.launch is None or program.device is None:
         return {}
     resources = program.device.resources.get(step.kernel)
-    return {"launch": asdict(step.launch), "resources": None if resources is None else asdict(resources)}
+    return {
+        "launch": asdict(step.launch),
+        "resources": None if resources is None else asdict(resources),
+        "least_traffic": asdict(traffic),
+    }
 
 
 def nincc_version() -> str:

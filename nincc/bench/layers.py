@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -27,14 +27,24 @@ from nincc.frontend import load_model
 from nincc.frontend.maps import with_class_maps
 from nincc.kernels.chain_spec import ChainLayer
 from nincc.options import CompileOptions
-from nincc.target import cpu_target
+from nincc.target import load_target
 
 CHAIN = "nincc.gemm_chain"
 _SECONDS = 1.0  # of inferences whose steps are timed
 
 
 def profile_layers(subject: Subject, threads: int, seed: int, peak: Peak) -> tuple[LayerResult, ...]:
-    """Each kernel's median time, in the order they run.
+    """Each kernel's median time, in the order they run; one that runs for parts of a batch stands there once.
+
+    ``subject`` has its model.  Raises what :func:`profile_steps` raises.
+    """
+    seconds = profile_steps(subject, threads, seed)
+    kernels = subject.manifest["kernels"]
+    return _summed([_layer(kernel, second, peak) for kernel, second in zip(kernels, seconds, strict=True)])
+
+
+def profile_steps(subject: Subject, threads: int, seed: int) -> list[float]:
+    """The median time of each kernel in a build that times them: by the clock on a CPU, by CUDA events on a GPU.
 
     ``subject`` has its model.  Raises UsageError where compiling that again gives other kernels than the artefact
     has (it was compiled with records that only ``--schedules`` named, or by another nincc).
@@ -48,15 +58,14 @@ def profile_layers(subject: Subject, threads: int, seed: int, peak: Peak) -> tup
                 where=str(subject.artefact),
                 hint="compile it anew, without --schedules",
             )
-        seconds = _step_seconds(subject, artefact, threads, seed, Path(work) / "worker")
-    return tuple(_layer(kernel, second, peak) for kernel, second in zip(kernels, seconds, strict=True))
+        return _step_seconds(subject, artefact, threads, seed, Path(work) / "worker")
 
 
 def _profiled_artefact(subject: Subject, work: Path) -> Path:
     assert subject.model is not None
     manifest = subject.manifest
     options = CompileOptions(
-        target=cpu_target(manifest["target"]["name"]),
+        target=load_target(manifest["target"]["name"]),
         name=manifest["name"],
         batch=manifest["batch"],
         threads=manifest["threads"],
@@ -89,6 +98,21 @@ def _step_seconds(subject: Subject, artefact: Path, threads: int, seed: int, fol
     finally:
         worker.close()
     return [float(second) for second in np.median(np.asarray(runs), axis=0)]
+
+
+def _summed(results: list[LayerResult]) -> tuple[LayerResult, ...]:
+    """The runs of a layer that takes the batch in parts as one row, where the first of them stands."""
+    rows: dict[tuple[str, str, str], LayerResult] = {}
+    for result in results:
+        key = result.layer, result.op, result.algorithm
+        before = rows.get(key)
+        rows[key] = result if before is None else replace(
+            before,
+            macs=before.macs + result.macs,
+            seconds=before.seconds + result.seconds,
+            limit=before.limit + result.limit,
+        )  # fmt: skip
+    return tuple(rows.values())
 
 
 def _layer(kernel: Mapping[str, Any], seconds: float, peak: Peak) -> LayerResult:

@@ -10,6 +10,7 @@ A request is one line of JSON, ``{"do": NAME, …}``; the answer is one line of 
 | run: out (an .npz) | – |
 | burst: seconds, least, warm | seconds of each inference |
 | profile: seconds, least | steps: the seconds of each kernel, a list an inference (ours, built with its profile) |
+| events: artefact, seconds, least | gpu, seconds: of each inference by CUDA events |
 | memory | peak_bytes over what the process held before the library was imported |
 """
 
@@ -57,6 +58,7 @@ class Worker:
             "run": self.run,
             "burst": self.burst,
             "profile": self.profile,
+            "events": self.events,
             "memory": self.memory,
         }
         return handlers[request["do"]](**arguments)
@@ -112,6 +114,12 @@ class Worker:
             runner.run()
             steps.append(runner.step_seconds())
         return {"steps": steps}
+
+    def events(self, artefact: str, seconds: float, least: int) -> dict[str, Any]:
+        from nincc.bench.events import event_seconds
+
+        gpu, times = event_seconds(Path(artefact), self._inputs, seconds, least)
+        return {"gpu": gpu, "seconds": times}
 
     def memory(self) -> dict[str, Any]:
         return {"peak_bytes": memory.peak_resident_bytes() - self._baseline}

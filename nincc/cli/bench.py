@@ -43,10 +43,21 @@ def command(artefact: str, model: str | None, plot: Path | None, as_json: bool, 
 
     An artefact for an ARM CPU that is not here is counted instead: the instructions of one emulated inference, and
     llvm-mca's cycles of each kernel's hottest loop. Of the options, only --seed and --json count then.
+
+    An artefact for a GPU is timed by CUDA events, --layers each launch too. Without a GPU here its launches are
+    interpreted instead: instructions, shared and global memory, occupancy, and the roofline time of the target's
+    card, all of them estimates. Of the options, only --seed and --json count then.
     """
+    from nincc.emulate.cuda.session import gpu_target_of
+
+    if gpu_target_of(existing(artefact)) is not None:
+        from nincc.cli.gpu import bench_gpu
+
+        bench_gpu(Path(artefact), {**given, "model": model, "plot": plot}, as_json)
+        return
     from nincc.bench.estimate import is_estimated
 
-    if is_estimated(existing(artefact)):
+    if is_estimated(Path(artefact)):
         _estimate(artefact, model, given, as_json)
         return
     from nincc.bench.measure import BenchOptions, bench

@@ -96,8 +96,9 @@ def _closing(result: Any) -> str:
         lines.append("times are estimates of the static runner, not measurements")
     if result.net is not None:
         before, after = result.net.before * 1e3, result.net.after * 1e3
+        how = "estimated" if result.net.estimated else "measured, 1 thread"
         lines.append(
-            f"whole net, measured, 1 thread: {before:.3f} ms by the rule, {after:.3f} ms by these records"
+            f"whole net, {how}: {before:.3f} ms by the rule, {after:.3f} ms by these records"
             f" ({after / before:.3f} of it)"
         )
     return "\n".join(lines)

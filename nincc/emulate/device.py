@@ -19,6 +19,9 @@ DEVICES = (NATIVE, QEMU, UNICORN)
 QEMU_PROGRAMS = {"aarch64": "qemu-aarch64", "armv7l": "qemu-arm"}
 """qemu-user's program for each architecture that can be emulated."""
 
+GET_UNICORN = "run: pip install 'nincc[arm]'"
+"""How to get unicorn, which nincc itself does not bring: the licence of its engine is GPL-2.0."""
+
 
 def device_for(triple: str, wanted: str | None = None) -> str:
     """What runs a library of that triple here: ``wanted``, or the best there is.
@@ -38,8 +41,9 @@ def device_for(triple: str, wanted: str | None = None) -> str:
         if here[device]:
             return device
     what = f"{wanted} is" if wanted else f"nothing here runs {architecture}: neither qemu-user nor unicorn is"
-    hint = "run: pip install unicorn" if wanted != QEMU else f"install the system's package that has {program}"
-    raise DeviceError(f"{what} not installed" if wanted else f"{what} installed", hint=hint)
+    hint = {QEMU: f"install the system's package that has {program}", UNICORN: GET_UNICORN}
+    either = f"{GET_UNICORN}, or install qemu-user"
+    raise DeviceError(f"{what} not installed" if wanted else f"{what} installed", hint=hint.get(wanted or "", either))
 
 
 def _is_emulated(architecture: str) -> bool:

@@ -22,7 +22,8 @@ from nincc.passes.graph import Array
 from nincc.records.book import Found, book_for
 from nincc.records.chain_space import ChainSpace
 from nincc.records.spaces import space_of
-from nincc.records.workload import Workload, chain_workload, conv_workload, gemm_pool_workload, gemm_workload, task_for
+from nincc.records.task import task_for
+from nincc.records.workload import Workload, chain_workload, conv_workload, gemm_pool_workload, gemm_workload
 from nincc.target import Target
 
 TASK_CYCLES = 8000

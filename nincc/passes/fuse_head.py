@@ -6,7 +6,9 @@ before
 after
     reshape(nincc.cuda_mean(%sums, softmax=K, …))             or nincc.cuda_mlpconv(…, epilogue="softmax")
 
-Not where the means have another reader, or where blocks share an image's classes.
+Where blocks share an image's classes, the softmax gets a launch of its own, a block an image:
+    nincc.cuda_mean(reshape(nincc.cuda_mlpconv(…, slices=S, epilogue="mean")), pixels=1, softmax=K, …)
+Not where the means have another reader.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from nincc.kernels.ops import call
 from nincc.options import CompileOptions
 from nincc.passes.base import Declined, Match, PatternPass
 from nincc.passes.graph import Graph, Node, is_call, is_tensor, name_of, named, shape
+from nincc.passes.launches import mean_threads
 from nincc.passes.packed import attributes
 from nincc.passes.simplify_reshape import is_reshape
 
@@ -52,20 +55,38 @@ class FuseHead(PatternPass):
             return Declined(node, (), f"{name_of(node)}: it is not over an image's classes")
         if not all(graph.read_once(inner) for inner in chain):
             return Declined(node, (), f"{name_of(node)}: the means have another reader")
-        if is_call(mean, "nincc.cuda_mlpconv") and int(attributes(mean)["slices"]) > 1:
-            return Declined(node, (), f"{name_of(node)}: several blocks share an image's classes")
-        text = f"{name_of(node)}: softmax in the launch of {attributes(mean)['layer']}'s mean"
+        layer = attributes(mean)["layer"]
+        text = f"{name_of(node)}: softmax in the launch of {layer}'s mean"
+        if _in_slices(mean):
+            text = f"{name_of(node)}: softmax in a launch of its own, for several blocks share an image of {layer}"
         return _Head(node, tuple(chain), text, mean, classes)
 
     def emit(self, match: _Head, new: Callable[[Node], Node], options: CompileOptions) -> Node:
         """The mean with its softmax, in the shape that the graph wants."""
-        attrs = attributes(match.mean)
-        attrs |= {"softmax": match.classes} if is_call(match.mean, "nincc.cuda_mean") else {"epilogue": "softmax"}
-        result = call(match.mean.op.name, [new(arg) for arg in match.mean.args], **attrs)
+        result = _softmax(match, [new(arg) for arg in match.mean.args])
         wanted = shape(match.root)
         if wanted == (wanted[0], match.classes):
             return result
         return named(relay.reshape(result, wanted), match.root)
+
+
+def _softmax(match: _Head, args: list[Node]) -> Node:
+    """The launch that ends with the softmax, [N, classes]; ``args`` are the mean's."""
+    mean, attrs = match.mean, attributes(match.mean)
+    if not _in_slices(mean):
+        attrs |= {"softmax": match.classes} if is_call(mean, "nincc.cuda_mean") else {"epilogue": "softmax"}
+        return call(mean.op.name, args, **attrs)
+    batch, _, _, width = shape(mean)
+    means = relay.reshape(call(mean.op.name, args, **attrs), (batch, 1, width))
+    return call(
+        "nincc.cuda_mean", [means], pixels=1, softmax=match.classes, threads=mean_threads(width),
+        layer=name_of(match.root), macs=0, reason="rule: several blocks share an image's classes",
+    )  # fmt: skip
+
+
+def _in_slices(mean: Node) -> bool:
+    """Whether blocks share an image's classes."""
+    return bool(is_call(mean, "nincc.cuda_mlpconv")) and int(attributes(mean)["slices"]) > 1
 
 
 def _is_mean(node: Node) -> bool:

@@ -13,8 +13,8 @@ or two, where there are too few pixels to keep the card busy: the first leaves p
 and where the net ends in the mean over the maps, each tile leaves its sums over its pixels
     nincc.gemm_pool(%1, panels2, bias2, …)      →      nincc.cuda_mean(nincc.cuda_mlpconv(…, epilogue="sums"), …)
 
-Which layers share a launch and how each launch is cut is the cost rule's choice for the target's card.  A pool
-that only the first layer reads is computed while that gathers its input.
+Which layers share a launch is the cost rule's choice for the target's card, and so is how each launch is cut where no
+tuned record says it.  A pool that only the first layer reads is computed while that gathers its input.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from nincc.passes.base import Declined, Match, PatternPass
 from nincc.passes.graph import Graph, Node, is_call
 from nincc.passes.launches import emit_launches, run_of
 from nincc.passes.packed import attributes
+from nincc.passes.tuned_launches import tuned_launches
 
 relay = tvm.relay
 
@@ -70,6 +71,7 @@ class FuseMlpconv(PatternPass):
         inner = tuple(layers[:-1]) + ((fused,) if fused is not None else ())
         if launches is None:
             return Declined(node, inner, f"{names}: no tile of it fits {target.name}'s shared memory")
+        launches = tuned_launches(launches, options)
         return Chain(node, inner, _text(names, layers, launches, target, graph), tuple(layers), fused, run, launches)
 
     def emit(self, match: Chain, new: Callable[[Node], Node], options: CompileOptions) -> Node:

@@ -76,12 +76,17 @@ def emit_launches(
     if plan.epilogue != "sums":
         return data
     rows, cols = run.conv.out_size
-    threads = max(2 * WARP, min(8 * WARP, round_up(plan.stages[-1].width, WARP)))
     name = str(attributes(layers[-1])["layer"])
+    threads = mean_threads(plan.stages[-1].width)
     return call(
         "nincc.cuda_mean", [data], pixels=rows * cols, softmax=0, threads=threads, layer=name, macs=0,
         reason="rule: the tiles' sums over their pixels are added up, one block an image",
     )  # fmt: skip
+
+
+def mean_threads(width: int) -> int:
+    """Threads of a launch that takes the means of ``width`` channels, a block an image."""
+    return max(2 * WARP, min(8 * WARP, round_up(width, WARP)))
 
 
 def _launch(choice: Choice, layers: Sequence[Node], data: Node, bias: Array | None, options: CompileOptions) -> Node:
@@ -95,6 +100,8 @@ def _launch(choice: Choice, layers: Sequence[Node], data: Node, bias: Array | No
 
 
 def _reason(choice: Choice, options: CompileOptions) -> str:
+    if choice.reason:
+        return choice.reason
     target: Any = options.target
     micros = choice.clocks / target.clock_mhz
     return f"rule: {choice.plan.blocks} blocks on {target.sm_count} SMs, about {micros:.1f} µs on {target.card}"

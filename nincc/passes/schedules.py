@@ -6,18 +6,20 @@ from typing import Any
 
 from nincc._tvm import tvm
 from nincc.errors import UsageError
+from nincc.gpu_target import GpuTarget
 from nincc.options import CompileOptions
 from nincc.passes.choices import RECORD, RULE
 from nincc.passes.graph import Graph
 from nincc.passes.packed import attributes
 from nincc.passes.record import PassRecord
 from nincc.records.book import book_for
-from nincc.target import Target
 
 relay = tvm.relay
 
 TUNED = ("nincc.conv2d", "nincc.conv2d_winograd", "nincc.gemm", "nincc.gemm_pool", "nincc.gemm_chain")
 """The operators that have tasks to tune; the others' knobs are always the cost rule's."""
+GPU_TUNED = ("nincc.cuda_mlpconv",)
+"""Those of a GPU: its launches.  A layer that no launch takes has nothing to tune."""
 
 
 def schedules_record(module: Any, options: CompileOptions) -> PassRecord:
@@ -27,11 +29,10 @@ def schedules_record(module: Any, options: CompileOptions) -> PassRecord:
     UsageError with ``options.strict_schedules`` where the rule chose any.
     """
     record = PassRecord("Schedules")
-    if not isinstance(options.target, Target):
-        return record
+    tuned = GPU_TUNED if isinstance(options.target, GpuTarget) else TUNED
     without: list[str] = []
     for node in Graph(module["main"]).nodes:
-        if not (isinstance(node, relay.Call) and node.op.name in TUNED):
+        if not (isinstance(node, relay.Call) and node.op.name in tuned):
             continue
         attrs = attributes(node)
         layer, reason = str(attrs["layer"]), str(attrs["reason"])

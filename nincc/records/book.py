@@ -20,7 +20,7 @@ from nincc.records.format import Entry, Refused
 from nincc.records.spaces import space_of
 from nincc.records.workload import Workload
 from nincc.resources import schedules_dir
-from nincc.target import Target
+from nincc.target import AnyTarget
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,8 @@ class Book:
 
 def _fits(kernel: Timed, options: CompileOptions) -> bool:
     space, knobs = space_of(kernel.entry.task), kernel.entry.knobs
+    if not space.fits(knobs, options.target):
+        return False
     return space.plain(knobs) or (options.optimize != "size" and space.error(knobs) <= options.error_budget)
 
 
@@ -96,8 +98,6 @@ def book_for(options: CompileOptions) -> Book:
     that is not is left out, with a note.
     """
     target = options.target
-    if not isinstance(target, Target):
-        return Book()
     shipped = schedules_dir() / f"{target.name}.jsonl"
     paths = [(options.schedules, True)] if options.schedules else []
     paths += [(shipped, False)] if options.shipped_schedules and shipped.is_file() else []
@@ -114,7 +114,7 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=16)
-def _book(path: Path, stamp: tuple[int, int], target: Target, named: bool) -> Book:
+def _book(path: Path, stamp: tuple[int, int], target: AnyTarget, named: bool) -> Book:
     """The book of one file; ``stamp`` makes a changed file another one."""
     try:
         contents = records_for(path, target)
@@ -125,7 +125,7 @@ def _book(path: Path, stamp: tuple[int, int], target: Target, named: bool) -> Bo
     return Book(((path.name, timed(contents.entries)),), tuple(contents.warnings))
 
 
-def records_for(path: Path, target: Target) -> Contents:
+def records_for(path: Path, target: AnyTarget) -> Contents:
     """The records of a file, which must be for ``target``: UsageError else."""
     contents = read_records(path)
     if contents.header is not None:

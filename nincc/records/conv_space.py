@@ -14,6 +14,7 @@ from nincc.kernels.error_table import WINOGRAD, direct_error, winograd_error
 from nincc.kernels.spec import Conv, balanced
 from nincc.kernels.winograd_spec import ORDERS, Winograd, is_winograd_shape, phase_taps
 from nincc.records.space import WORST_ERROR, Knob, Knobs, Space, cuts
+from nincc.target import AnyTarget
 
 LARGEST_BLOCK = 8 << 20
 """Bytes of the largest block of transformed tiles worth trying: twice what the last of the usual L2 caches holds."""
@@ -90,7 +91,7 @@ class ConvSpace(Space):
         fits = knobs["tile_block"] in self._sizes.get(knobs["m"], ()) and knobs["unit_block"] in self._unit_blocks
         return fits and knobs["order"] in self._orders and cuts(knobs["tile_block"], knobs["mr"])
 
-    def points(self, error_budget: float = WORST_ERROR) -> Iterator[Knobs]:
+    def points(self, error_budget: float = WORST_ERROR, target: AnyTarget | None = None) -> Iterator[Knobs]:
         """Algorithm by algorithm: the product of all candidates holds few kernels."""
         yield from self._combined({"m": [0], "mr": self._mr, **{name: [value] for name, value in _NO_BLOCKS.items()}})
         for m, blocks in self._tilings.items():

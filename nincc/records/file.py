@@ -46,7 +46,7 @@ class _Reader:
                 header = Header.parse(line)
                 self.header = self.header or header
             else:
-                self.entries.append(Entry.parse(line, number))
+                self.entries.append(Entry.parse(line, number, self.header.kernels if self.header else None))
         except Refused as why:
             if line.startswith("#"):
                 raise

@@ -14,11 +14,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from nincc.gpu_target import GpuTarget
 from nincc.kernels.spec import most_rows
 from nincc.records.space import Knobs
 from nincc.records.spaces import space_of
-from nincc.records.workload import KERNEL_VERSION, Task, parse_task
-from nincc.target import Target
+from nincc.records.task import Task, parse_task
+from nincc.records.versions import CUDA, version_of
+from nincc.target import AnyTarget
 
 FORMAT = 1
 AUTOTVM_VERSION = 0.2
@@ -41,8 +43,13 @@ class Refused(ValueError):
     """A file or line that is whole, but not for this use; the text names what differs."""
 
 
-def machine_of(target: Target) -> dict[str, Any]:
+def machine_of(target: AnyTarget) -> dict[str, Any]:
     """What of a target decides its code: records of another machine are refused."""
+    if isinstance(target, GpuTarget):
+        return {
+            "name": target.name, "kind": CUDA, "sm": target.sm, "card": target.card, "sm_count": target.sm_count,
+            "shared_per_block": target.shared_per_block, "shared_per_sm": target.shared_per_sm, "lanes": target.lanes,
+        }  # fmt: skip
     return {
         "name": target.name, "triple": target.triple, "cpu": target.cpu, "features": list(target.features),
         "lanes": target.lanes, "rows": most_rows(target),
@@ -64,8 +71,12 @@ class Header:
     tools: dict[str, str] = field(default_factory=dict)
     peak_gflops: float = 0.0
     read_gbs: float = 0.0
-    kernels: int = KERNEL_VERSION
+    kernels: int = -1
     format: int = FORMAT
+
+    def __post_init__(self) -> None:
+        if self.kernels < 0:  # a header of this nincc's own
+            object.__setattr__(self, "kernels", version_of(self.target))
 
     def line(self) -> str:
         """The line, its end included."""
@@ -79,14 +90,15 @@ class Header:
             raise ValueError("not a header of tuned records")
         if data["format"] != FORMAT:
             raise Refused(f"records of format {data['format']}, this nincc reads {FORMAT}")
-        if data.get("kernels") != KERNEL_VERSION:
-            raise Refused(f"records of kernel version {data.get('kernels')}, this nincc has {KERNEL_VERSION}")
         known = {key: data[key] for key in Header.__dataclass_fields__ if key in data}
         if not isinstance(known.get("target"), dict) or "name" not in known["target"]:
             raise ValueError("a header that names no target")
+        mine = version_of(known["target"])
+        if data.get("kernels") != mine:
+            raise Refused(f"records of kernel version {data.get('kernels')}, this nincc has {mine}")
         return Header(**{"runner": "", **known})
 
-    def require(self, target: Target) -> None:
+    def require(self, target: AnyTarget) -> None:
         """Refused unless the records are for ``target``."""
         mine = machine_of(target)
         if self.target["name"] != mine["name"]:
@@ -130,8 +142,11 @@ class Entry:
         return bool(self.note.get("estimate"))
 
     @staticmethod
-    def parse(line: str, number: int) -> Entry:
-        """The trial in a line; ValueError where it is none, Refused where it is of another version."""
+    def parse(line: str, number: int, kernels: int | None = None) -> Entry:
+        """The trial in a line; ValueError where it is none, Refused where it is of another version.
+
+        ``kernels`` is the version of the file's header (None: any will do).
+        """
         data = json.loads(line)
         try:
             _, name, args, _ = data["input"]
@@ -145,6 +160,8 @@ class Entry:
         if version != AUTOTVM_VERSION:
             raise Refused(f"AutoTVM's record version {version}, this is {AUTOTVM_VERSION}")
         task = _task(str(name), args)
+        if kernels not in (None, task.version):
+            raise Refused(f"kernel version {task.version}, this is {kernels}")
         if not space_of(task).allows(knobs):
             raise ValueError(f"knobs that no kernel has: {knobs}")
         if seconds is not None and not 0 < seconds < 1e6:
@@ -155,9 +172,7 @@ class Entry:
 def _task(name: str, args: Any) -> Task:
     try:
         return parse_task(name, args)
-    except ValueError as failure:
-        if "version" in str(failure):
-            raise Refused(str(failure)) from failure
-        raise
+    except ValueError:
+        raise  # it says what is wrong
     except Exception as failure:  # arguments of any shape
         raise ValueError(f"not a task of nincc: {failure}") from failure

@@ -10,7 +10,8 @@ from typing import Any
 
 from nincc.kernels.spec import balanced
 from nincc.kernels.winograd_spec import Winograd
-from nincc.records.workload import Task
+from nincc.records.task import Task
+from nincc.target import AnyTarget
 
 Knob = int | str
 Knobs = dict[str, Knob]
@@ -52,6 +53,10 @@ class Space(ABC):
         """Whether the algorithm makes the graph's own multiplications: its weights are not larger, its error least."""
         return True
 
+    def fits(self, knobs: Mapping[str, Any], target: AnyTarget) -> bool:
+        """Whether ``target`` can hold the kernel."""
+        return True
+
     def plan(self, knobs: Mapping[str, Any]) -> Winograd | None:
         """The cut of a Winograd kernel; None for every other one."""
         return None
@@ -60,8 +65,11 @@ class Space(ABC):
         """How much longer the busiest of ``threads`` threads works than an even share; 1 where the cut is even."""
         return 1.0
 
-    def points(self, error_budget: float = WORST_ERROR) -> Iterator[Knobs]:
-        """Every kernel whose predicted error fits the budget, and the plain ones whatever theirs."""
+    def points(self, error_budget: float = WORST_ERROR, target: AnyTarget | None = None) -> Iterator[Knobs]:
+        """Every kernel whose predicted error fits the budget, and the plain ones whatever theirs.
+
+        Of a launch, which has too many, those that are the most promising on ``target``.
+        """
         for knobs in self._combined(self.candidates):
             if self.plain(knobs) or self.error(knobs) <= error_budget:
                 yield knobs

@@ -10,23 +10,17 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-from nincc.kernels.spec import Conv, Pooling, most_chain_rows, most_rows, sides
-from nincc.target import Target
+from nincc.kernels.spec import Conv, Pooling
 
-KERNEL_VERSION = 1
-"""Raised whenever a kernel changes so that old timings say nothing of it; records of another version are refused."""
-
-KINDS = ("conv2d", "gemm", "gemm_pool", "gemm_chain")
-CONV, GEMM, GEMM_POOL, CHAIN = KINDS
-
-_LENGTHS = {CONV: 10, GEMM: 3, GEMM_POOL: 4, CHAIN: 3}
+KINDS = ("conv2d", "gemm", "gemm_pool", "gemm_chain", "cuda_launch")
+CONV, GEMM, GEMM_POOL, CHAIN, LAUNCH = KINDS
 
 
 @dataclass(frozen=True)
 class Workload:
     """``args`` of a conv2d: layout, batch, channels, size (2), units, kernel (2), strides (2), padding (4),
     dilation (2), pool (text); of a gemm: rows, depth, units; of a gemm_pool: batch, pixels, depth, units; of a
-    gemm_chain: rows, depth, and the units of each layer.
+    gemm_chain: rows, depth, and the units of each layer; of a cuda_launch: see :mod:`nincc.records.launch`.
     """
 
     kind: str
@@ -116,51 +110,3 @@ def gemm_pool_workload(batch: int, pixels: int, depth: int, units: int) -> Workl
 def chain_workload(rows: int, depth: int, units: Sequence[int]) -> Workload:
     """The workload of ``rows`` pixels of ``depth`` channels through 1×1 convolutions to ``units``, in that order."""
     return Workload(CHAIN, (rows, depth, tuple(units)))
-
-
-@dataclass(frozen=True)
-class Task:
-    """A workload on a machine: ``rows`` is the largest register tile, ``threads`` the most the work is cut for."""
-
-    workload: Workload
-    lanes: int
-    rows: int
-    threads: int
-
-    @property
-    def name(self) -> str:
-        """AutoTVM's name of the task, which holds the kernels' version."""
-        return f"nincc.{self.workload.kind}/{KERNEL_VERSION}"
-
-    @property
-    def args(self) -> tuple[Any, ...]:
-        """AutoTVM's arguments of the task."""
-        return (*self.workload.args, self.lanes, self.rows, self.threads)
-
-
-def task_for(workload: Workload, target: Target, threads: int) -> Task:
-    """The workload as a task on ``target``."""
-    rows = most_chain_rows(target) if workload.kind == CHAIN else most_rows(target)
-    return Task(workload, target.lanes, rows, threads)
-
-
-def parse_task(name: str, args: Sequence[Any]) -> Task:
-    """The task of a record's name and arguments; ValueError where they are none of this version's."""
-    kind, _, version = name.removeprefix("nincc.").partition("/")
-    if kind not in KINDS or not name.startswith("nincc."):
-        raise ValueError(f"task '{name}' is not one of nincc's")
-    if version != str(KERNEL_VERSION):
-        raise ValueError(f"kernel version {version}, this is {KERNEL_VERSION}")
-    *shape, lanes, rows, threads = _tuples(args)
-    if len(shape) != _LENGTHS[kind]:
-        raise ValueError(f"task '{name}' has {len(shape)} arguments")
-    workload = Workload(kind, tuple(shape))
-    if kind == CONV:
-        sides(shape[7])
-        workload.conv(int(lanes))
-    return Task(workload, int(lanes), int(rows), int(threads))
-
-
-def _tuples(value: Any) -> Any:
-    """JSON's lists as tuples."""
-    return tuple(map(_tuples, value)) if isinstance(value, (list, tuple)) else value

@@ -15,7 +15,7 @@ from nincc.codegen.scratch import hoist_scratch
 from nincc.codegen.toolchain import compile_c, link
 from nincc.records.space import Knobs, Space
 from nincc.records.spaces import space_of
-from nincc.records.workload import Task, parse_task
+from nincc.records.task import Task, parse_task
 from nincc.target import Target
 from nincc.tune import template
 
@@ -44,22 +44,25 @@ def build(name: str, args: Any, config: Mapping[str, Any], target: Target, folde
     LLVM may abort the process.
     """
     task = parse_task(name, args)
-    machine = tvm_target(target)
-    entity = tvm.autotvm.task.space.ConfigEntity.from_json_dict(dict(config))
-    schedule, tensors = _instantiate(task, entity, machine)
-    with machine, tvm.transform.PassContext(opt_level=3, config={"tir.disable_cse_tir": True}):
-        function = tvm.lower(schedule, tensors, name=NAME)[NAME]
-    hoisted = hoist_scratch(function, task.threads)
+    hoisted = hoist_scratch(lowered(task, config, tvm_target(target)), task.threads)
     kernel = emit_object(NAME, hoisted.func, target, folder)
     library = folder / f"{NAME}.so"
     link(["-shared", "-Bsymbolic", str(kernel), str(_timer(target)), "-o", str(library)], folder)
-    knobs = {str(knob): value for knob, _, value in config["entity"]}
-    return Candidate(space_of(task), knobs, library, hoisted.scratch_bytes)
+    return Candidate(space_of(task), knobs_of(config), library, hoisted.scratch_bytes)
 
 
-def _instantiate(task: Task, entity: Any, machine: Any) -> Any:
+def knobs_of(config: Mapping[str, Any]) -> Knobs:
+    """The knobs of AutoTVM's config as JSON."""
+    return {str(knob): value for knob, _, value in config["entity"]}
+
+
+def lowered(task: Task, config: Mapping[str, Any], machine: Any) -> Any:
+    """The point ``config`` of a task's space as a PrimFunc called NAME, for TVM's target ``machine``."""
+    entity = tvm.autotvm.task.space.ConfigEntity.from_json_dict(dict(config))
     with machine:
-        return _task(task, machine).instantiate(entity)
+        schedule, tensors = _task(task, machine).instantiate(entity)
+    with machine, tvm.transform.PassContext(opt_level=3, config={"tir.disable_cse_tir": True}):
+        return tvm.lower(schedule, tensors, name=NAME)[NAME]
 
 
 @cache

@@ -7,17 +7,18 @@ from math import prod
 from typing import Any
 
 from nincc._tvm import tvm
-from nincc.errors import UsageError
 from nincc.frontend import Model, to_relay
+from nincc.kernels.cuda.plan_attrs import plan_of
 from nincc.kernels.spec import conv_spec
 from nincc.options import CompileOptions
 from nincc.passes.graph import Graph, shape
 from nincc.passes.packed import attributes
 from nincc.passes.pipeline import optimize
+from nincc.records.launch import launch_workload
 from nincc.records.space import Knobs, Space
 from nincc.records.spaces import space_of
-from nincc.records.workload import Workload, chain_workload, conv_workload, gemm_pool_workload, gemm_workload, task_for
-from nincc.target import Target
+from nincc.records.task import task_for
+from nincc.records.workload import Workload, chain_workload, conv_workload, gemm_pool_workload, gemm_workload
 
 relay = tvm.relay
 
@@ -37,27 +38,27 @@ class NetTask:
 
 def collect(model: Model, options: CompileOptions) -> list[NetTask]:
     """The net's tasks in the order in which their first layers run.  ``options`` are those of the compile."""
-    target = options.target
-    if not isinstance(target, Target):
-        raise UsageError(
-            f"target {target.name} is a GPU, whose launches the cost rule plans",
-            hint="tune for a CPU target; 'nincc targets' lists them",
-        )
-    plain = replace(options, schedules=None, shipped_schedules=False, strict_schedules=False, dump_ir=None)
-    module, _ = optimize(to_relay(model), plain)
     found: dict[Workload, NetTask] = {}
+    plain = replace(options, schedules=None, shipped_schedules=False, strict_schedules=False, dump_ir=None)
+    for task in kernels_of(model, plain):
+        known = found.get(task.workload)
+        found[task.workload] = task if known is None else replace(known, layers=(*known.layers, *task.layers))
+    return list(found.values())
+
+
+def kernels_of(model: Model, options: CompileOptions) -> list[NetTask]:
+    """The tasks that the net's kernels are, a layer each, in order; ``rule`` are the knobs that a compile with
+    ``options`` gives them, be they the cost rule's or a record's.
+    """
+    module, _ = optimize(to_relay(model), options)
+    tasks = []
     for node in Graph(module["main"]).nodes:
         workload = _workload(node)
-        if workload is None:
-            continue
-        attrs = attributes(node)
-        layer = str(attrs["layer"])
-        if workload in found:
-            found[workload] = replace(found[workload], layers=(*found[workload].layers, layer))
-            continue
-        space = space_of(task_for(workload, target, options.threads))
-        found[workload] = NetTask(space, (layer,), space.canonical(_plain(attrs)))
-    return list(found.values())
+        if workload is not None:
+            attrs = attributes(node)
+            space = space_of(task_for(workload, options.target, options.threads))
+            tasks.append(NetTask(space, (str(attrs["layer"]),), space.canonical(_plain(attrs))))
+    return tasks
 
 
 def _workload(node: Any) -> Workload | None:
@@ -66,6 +67,8 @@ def _workload(node: Any) -> Workload | None:
     name = node.op.name
     if name in ("nincc.conv2d", "nincc.conv2d_winograd"):
         return conv_workload(conv_spec(shape(node.args[0]), attributes(node)))
+    if name == "nincc.cuda_mlpconv":
+        return launch_workload(plan_of(shape(node.args[0]), attributes(node)))
     if name not in ("nincc.gemm", "nincc.gemm_pool", "nincc.gemm_chain"):
         return None
     attrs, (batch, height, width, _) = attributes(node), shape(node.args[0])
@@ -80,6 +83,8 @@ def _workload(node: Any) -> Workload | None:
 
 def _plain(attrs: dict[str, Any]) -> dict[str, Any]:
     """The attributes that may be knobs, as Python values."""
+    if "tile" in attrs:
+        return attrs
     named = {name: attrs[name] for name in ("m", "mr", "tile_block", "unit_block", "order", "block") if name in attrs}
     plain: dict[str, Any] = {name: str(value) if name == "order" else int(value) for name, value in named.items()}
     if "strassen" in attrs:

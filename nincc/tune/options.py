@@ -73,15 +73,19 @@ class Progress:
 
 @dataclass(frozen=True)
 class NetTime:
-    """The whole net, measured: the lower quartile of an inference's seconds, by the cost rule and by the records."""
+    """The whole net, run: an inference's seconds, by the cost rule and by the records.
+
+    Measured, the lower quartile; ``estimated``, modelled from one emulated inference.
+    """
 
     before: float
     after: float
+    estimated: bool = False
 
 
 @dataclass(frozen=True)
 class Tuned:
-    """What a tuning found.  ``net`` is None where the net could not be run here."""
+    """What a tuning found.  ``net`` is None where the net was not run."""
 
     records: str
     runner: str

@@ -40,11 +40,11 @@ def address(tracker: str) -> tuple[str, int]:
 def boards(tracker: str, key: str) -> int:
     """How many boards of ``key`` the tracker knows; DeviceError where it does not answer or knows none."""
     try:
-        servers = _connect(tracker).summary()["server_info"]
+        servers = connect(tracker).summary()["server_info"]
     except UsageError:
         raise
     except Exception as error:
-        what = f"no RPC tracker answers: {_first(error)}"
+        what = f"no RPC tracker answers: {first_line(error)}"
         raise DeviceError(what, where=tracker, hint="see docs/fleet.md") from error
     found = sum(server["key"] == f"server:{key}" for server in servers)
     if not found:
@@ -52,7 +52,7 @@ def boards(tracker: str, key: str) -> int:
     return found
 
 
-def _connect(tracker: str) -> Any:
+def connect(tracker: str) -> Any:
     """A connection to the tracker; TVM's own client would try for a minute before it gave up."""
     place = address(tracker)
     socket.create_connection(place, _CONNECT_SECONDS).close()
@@ -77,15 +77,15 @@ def run_remotely(
     """
     try:
         waiting()
-        tracker = _connect(runner["tracker"])
+        tracker = connect(runner["tracker"])
         session = tracker.request(runner["key"], session_timeout=float(runner["timeout"]), max_retry=1)
     except Exception as error:
-        raise NoBoard(f"no board answers: {_first(error)}", where=runner["tracker"]) from error
+        raise NoBoard(f"no board answers: {first_line(error)}", where=runner["tracker"]) from error
     running()
     try:
         return _measure(session, library, arrays, outputs, scratch, tasks, evict)
     except Exception as error:
-        raise Lost(f"the session with the board broke: {_first(error)}") from error
+        raise Lost(f"the session with the board broke: {first_line(error)}") from error
 
 
 def _measure(
@@ -116,6 +116,7 @@ def _measure(
     return Result(values, robust(seconds(runs_for(float(first[0]), SPENT))), where="rpc")
 
 
-def _first(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an exception of TVM's says last, where it tells its cause."""
     lines = [line for line in str(error).splitlines() if line.strip()]
     return lines[-1].strip()[:200] if lines else type(error).__name__

@@ -8,8 +8,9 @@ from typing import Any
 
 from nincc.emulate.device import QEMU_PROGRAMS
 from nincc.errors import DeviceError, UsageError
+from nincc.gpu_target import GpuTarget
 from nincc.records.format import CRASHED
-from nincc.target import Target, missing_features
+from nincc.target import AnyTarget, has_gpu, missing_features
 from nincc.tune.options import RUNNERS, TuneOptions
 from nincc.tune.process import Outcome, Worker
 
@@ -17,7 +18,7 @@ ATTEMPTS = 3
 """Boards that a candidate may lose before it counts as what crashed them."""
 
 
-def check_runner(options: TuneOptions, target: Target) -> None:
+def check_runner(options: TuneOptions, target: AnyTarget) -> None:
     """UsageError or DeviceError where the runner cannot serve the target: said before any work."""
     if options.runner not in RUNNERS:
         raise UsageError(f"runner '{options.runner}' is unknown", hint="runners: " + ", ".join(RUNNERS))
@@ -25,15 +26,26 @@ def check_runner(options: TuneOptions, target: Target) -> None:
     if rpc != bool(options.tracker) or rpc != bool(options.key):
         needs = "the rpc runner needs --tracker HOST:PORT and --key K"
         raise UsageError(needs if rpc else "--tracker and --key are for --runner rpc")
+    if isinstance(target, GpuTarget):
+        return _check_gpu(options, target)
     emulated = target.architecture in QEMU_PROGRAMS
     if options.runner == "static" and not emulated:
-        raise UsageError(f"the static runner models ARM, not {target.name}", hint="use --runner local or rpc")
+        raise UsageError(f"the static runner models ARM and GPUs, not {target.name}", hint="use --runner local or rpc")
     if rpc and target.architecture == "armv7l":
         raise UsageError(f"TVM's RPC server does not exist for {target.name}", hint="use --runner static")
     missing = missing_features(target) if options.runner == "local" else []
     if missing:
         other = "--runner static or rpc" if emulated else "--runner rpc"
         raise DeviceError(f"this machine cannot run {target.name}: no {missing[0]}", hint=f"use {other}")
+
+
+def _check_gpu(options: TuneOptions, target: GpuTarget) -> None:
+    """A GPU's launches are interpreted and estimated; nothing times them."""
+    if options.runner == "rpc":
+        raise UsageError(f"TVM's RPC server has no CUDA for {target.name}", hint="use --runner static")
+    if options.runner == "local":
+        what = f"the local runner times CPUs, not {target.name}"
+        raise DeviceError(what if has_gpu() else f"{what}, and this machine has no GPU", hint="use --runner static")
 
 
 def parallel(options: TuneOptions) -> int:

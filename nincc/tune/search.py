@@ -14,12 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from nincc.kernels.chain_rule import chain_cycles
-from nincc.kernels.cost import Core, WinogradCost, direct_cycles
-from nincc.records.chain_space import ChainSpace
-from nincc.records.conv_space import ConvSpace
 from nincc.records.space import Knobs, Space
-from nincc.target import Target
+from nincc.target import AnyTarget
+from nincc.tune.predict import predicted
 
 RANDOM, NEAR = 0.15, 0.35
 """Shares of the trials drawn at random, and of those near the best so far."""
@@ -32,8 +29,10 @@ CLOSE = 1.05
 SLOWER = 2.0
 """What a kernel that failed counts as, to the model: this many times slower than predicted."""
 RIDGE = 1.0
-ALGORITHM = ("m", "strassen", "order")
+ALGORITHM = ("m", "strassen", "order", "splits")
 """The first of these knobs that a task has tells its algorithms apart."""
+SIZES = {"tile_block", "unit_block", "block", "rows", "cols", "pixels", "shares", "slices", "splits", "chunk"}
+"""Knobs whose logarithm counts; of the others each value counts for itself."""
 GAIN = 0.99
 """An improvement is a time below this share of the best before."""
 
@@ -50,7 +49,7 @@ class Search:
 
     space: Space
     rule: Knobs
-    target: Target
+    target: AnyTarget
     error_budget: float
     seed: int = 0
     points: list[Knobs] = field(init=False)
@@ -60,13 +59,12 @@ class Search:
     since: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
-        self.points = list(self.space.points(self.error_budget))
+        self.points = list(self.space.points(self.error_budget, self.target))
         self._index = {_key(knobs): index for index, knobs in enumerate(self.points)}
         if _key(self.rule) not in self._index:  # its error is within the budget, or it is a direct convolution
             self._index[_key(self.rule)] = len(self.points)
             self.points.append(self.rule)
-        core = Core(self.target)
-        self._predicted = np.log([predicted_cycles(core, self.space, knobs) for knobs in self.points])
+        self._predicted = np.log(predicted(self.space, self.points, self.target))
         self._features = _features(self.points)
         self._first = [self._index[_key(self.rule)], *self._best_of_each()]
         self._pending: set[int] = set()
@@ -187,28 +185,12 @@ def _key(knobs: Mapping[str, Any]) -> tuple[Any, ...]:
     return tuple(sorted(knobs.items()))
 
 
-def predicted_cycles(core: Core, space: Space, knobs: Knobs) -> float:
-    """What the cost model says of a kernel."""
-    plan = space.plan(knobs)
-    if plan is not None:
-        return WinogradCost(core, plan).total
-    if isinstance(space, ChainSpace):
-        return chain_cycles(core, space.chain(knobs))
-    rows, depth, units = space.task.workload.product
-    mr = int(knobs["mr"])
-    compute = -(-units // (2 * space.task.lanes)) * core.row_tiles(rows, mr, depth)
-    if not isinstance(space, ConvSpace):
-        return compute
-    least = -(-units // (2 * space.task.lanes)) * core.row_tiles(rows, core.best_rows(rows, depth), depth)
-    return direct_cycles(core, space.conv) + compute - least
-
-
 def _features(points: list[Knobs]) -> Array:
     """The knobs as numbers: logarithms and their squares of sizes, one column a value of the others."""
     columns: list[Array] = []
     for name in points[0]:
         values = [knobs[name] for knobs in points]
-        if name in ("tile_block", "unit_block", "block"):
+        if name in SIZES:
             logs = np.log2(np.maximum(np.array(values, float), 1.0))
             logs -= logs.mean()
             columns += [logs, logs**2]

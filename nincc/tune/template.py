@@ -9,6 +9,8 @@ from typing import Any
 
 from nincc._tvm import tvm
 from nincc.kernels.conv2d import conv2d
+from nincc.kernels.cuda.block import mlpconv
+from nincc.kernels.cuda.plan_attrs import plan_attrs
 from nincc.kernels.gemm import gemm, gemm_pool
 from nincc.kernels.gemm_chain import gemm_chain
 from nincc.kernels.spec import round_up
@@ -16,9 +18,12 @@ from nincc.kernels.winograd import conv2d_winograd
 from nincc.passes.choices import TASK_CYCLES
 from nincc.records.chain_space import ChainSpace
 from nincc.records.conv_space import ConvSpace
+from nincc.records.launch_space import LaunchSpace
 from nincc.records.space import Knobs, Space
 from nincc.records.spaces import space_of
-from nincc.records.workload import CHAIN, CONV, GEMM, GEMM_POOL, KERNEL_VERSION, KINDS, Task, parse_task
+from nincc.records.task import Task, parse_task
+from nincc.records.versions import VERSIONS
+from nincc.records.workload import CHAIN, CONV, GEMM, GEMM_POOL, KINDS
 
 te = tvm.te
 autotvm = tvm.autotvm
@@ -42,23 +47,27 @@ def config_of(tvm_task: Any, knobs: Knobs) -> Any:
     return space.get(index)
 
 
-def _template(kind: str) -> None:
-    name = f"nincc.{kind}/{KERNEL_VERSION}"
+def _template(kind: str, version: int) -> None:
+    name = f"nincc.{kind}/{version}"
 
     def lowered(*args: Any) -> Any:
         space = space_of(parse_task(name, args))
         config = autotvm.get_config()
         for knob, candidates in space.candidates.items():
             config.define_knob(knob, candidates)
-        config.multi_filter(lambda point: space.allows({knob: point[knob].val for knob in space.candidates}))
         config.add_flop(2 * space.task.workload.macs)
-        return schedule(space, {knob: config[knob].val for knob in space.candidates})
+        knobs = {knob: config[knob].val for knob in space.candidates}
+        if isinstance(space, LaunchSpace):
+            return launch_schedule(space, knobs)
+        config.multi_filter(lambda point: space.allows({knob: point[knob].val for knob in space.candidates}))
+        return schedule(space, knobs)
 
     autotvm.template(name)(lowered)
 
 
 for _kind in KINDS:
-    _template(_kind)
+    for _version in set(VERSIONS.values()):
+        _template(_kind, _version)
 
 
 def schedule(space: Space, knobs: Knobs) -> Any:
@@ -67,6 +76,23 @@ def schedule(space: Space, knobs: Knobs) -> Any:
     inputs = [te.placeholder(shape, name=name) for shape, name in zip(shapes(space, knobs), names, strict=True)]
     output = _kernel(space, knobs)(*inputs, attributes(space, knobs))
     return te.create_schedule(output.op), [*inputs, output]
+
+
+def launch_schedule(space: LaunchSpace, knobs: Knobs) -> Any:
+    """A launch as a TE schedule, and its tensors: data, weights, output.
+
+    AutoTVM asks with the first value of each knob when it collects the space, which need be no kernel: it gets one.
+    """
+    plan = space.launch(knobs) or space.launch(space.example)
+    assert plan is not None
+    conv = plan.conv
+    pixel = (round_up(conv.channels, conv.lanes),)
+    maps = (conv.channels, *conv.size) if conv.layout == "NCHW" else (*conv.size, *pixel)
+    shape = (*((plan.partials,) if plan.partials else ()), conv.batch, *maps)
+    length = plan.weight_offset(len(plan.stages))
+    data, weights = te.placeholder(shape, name="data"), te.placeholder((length,), name="weights")
+    output = mlpconv(data, weights, plan_attrs(plan))
+    return te.create_schedule(output.op), [data, weights, output]
 
 
 def _kernel(space: Space, knobs: Knobs) -> Any:

@@ -7,11 +7,13 @@ import time
 from typing import Any
 
 from nincc._tvm import tvm
+from nincc.codegen.cuda.machine import schedule_target
 from nincc.codegen.lower import tvm_target
+from nincc.gpu_target import GpuTarget
 from nincc.records.format import ERRORS
 from nincc.records.space import Knobs
-from nincc.records.workload import Task
-from nincc.target import Target
+from nincc.records.task import Task
+from nincc.target import AnyTarget
 from nincc.tune import template
 from nincc.tune.process import Outcome
 
@@ -23,8 +25,8 @@ FAILED_COST = 1e9
 class TrialMaker:
     """A task as AutoTVM knows it."""
 
-    def __init__(self, task: Task, target: Target) -> None:
-        self._machine = tvm_target(target)
+    def __init__(self, task: Task, target: AnyTarget) -> None:
+        self._machine = schedule_target(target) if isinstance(target, GpuTarget) else tvm_target(target)
         self._task = template.create_task(task, self._machine)
 
     def __len__(self) -> int:

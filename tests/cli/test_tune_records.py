@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.cli.process import as_json, fail, nincc, succeed
 from tests.records.lines import CONV_TASK, DIRECT, F4, GEMM, GEMM_TASK, header, line, write
-from tests.tune.nets import two_layers
+from tests.tune.nets import two_layers, two_products
 
 
 def test_dry_run_lists_the_tasks(tmp_path: Path) -> None:
@@ -17,6 +17,12 @@ def test_dry_run_lists_the_tasks(tmp_path: Path) -> None:
     text = succeed("tune", path, "--dry-run").splitlines()
     assert text[0].split() == ["task", "layers", "MACs", "kernels", "algorithms"] and len(text) == 3
     assert list(tmp_path.glob("*.jsonl")) == []
+
+
+def test_dry_run_lists_a_gpus_launches(tmp_path: Path) -> None:
+    (task,) = as_json("tune", two_products(tmp_path), "--dry-run", "--target", "cuda")["tasks"]
+    assert task["name"] == "launch 1x1 192>160>96 1x1024" and task["layers"] == ["first+second"]
+    assert task["points"] > 200
 
 
 def test_tune_writes_records_and_a_table(tmp_path: Path) -> None:
@@ -31,7 +37,7 @@ def test_tune_writes_records_and_a_table(tmp_path: Path) -> None:
 
 def test_mistakes_are_one_line(tmp_path: Path) -> None:
     path = two_layers(tmp_path)
-    assert "is a GPU" in fail(2, "tune", path, "--target", "cuda")
+    assert "use --runner static" in fail(4, "tune", path, "--target", "cuda")
     assert "--tracker HOST:PORT" in fail(2, "tune", path, "--runner", "rpc")
     assert "No such command 'tidy'" in fail(2, "records", "tidy")
     other = write(tmp_path / "r.jsonl", head=header())

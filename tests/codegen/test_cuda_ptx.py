@@ -6,17 +6,22 @@ import re
 import shutil
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from codegen.gpu_net import PTX, without
 from codegen.gpu_running import gpu, kernels_of, primitive, ptx_of, relay
+from nincc._tvm import tvm
 from nincc.codegen.cuda.assembler import assemble_ptx, find_assembler, occupancy
-from nincc.codegen.cuda.ptx import KernelText, _kernel_text, join_module
+from nincc.codegen.cuda.machine import schedule_target
+from nincc.codegen.cuda.ptx import KernelText, _kernel_text, emit_kernel, join_module
+from nincc.codegen.cuda.split import launch_of, split_kernels
 from nincc.codegen.program import Launch
 from nincc.errors import InternalError, ToolError
 from nincc.target import cpu_names, target_names
 
+te = tvm.te
 GPUS = [name for name in target_names() if name not in cpu_names()]
 LAUNCHES = {"scale": Launch((1, 1, 1), (16, 1, 1)), "head": Launch((2, 1, 1), (1, 1, 1), 65536)}
 
@@ -59,6 +64,29 @@ def test_ptxas_takes_it(tmp_path: Path, ptxas: Path, name: str) -> None:
 def test_the_same_kernel_gives_the_same_bytes(tmp_path: Path) -> None:
     first, second = (ptx_of(kernels_of(softmax(), gpu()), gpu(), tmp_path) for _ in range(2))
     assert first == second
+
+
+@pytest.mark.parametrize(("threads", "told"), [(256, False), (288, True), (512, True)])
+def test_large_blocks_tell_ptxas_their_threads(tmp_path: Path, ptxas: Path, threads: int, told: bool) -> None:
+    """Else it may give each so many registers that no such block can be launched."""
+    func = _copy(threads)
+    text = emit_kernel("k", func, gpu(), tmp_path)
+    assert (f"\n)\n.reqntid {threads}, 1, 1\n{{" in text.text) == told
+    assert launch_of(func).threads == threads
+    device = assemble_ptx(ptxas, join_module([text], gpu()), {"k": launch_of(func)}, gpu(), tmp_path)
+    assert device.resources["k"].occupancy > 0
+
+
+def _copy(threads: int) -> Any:
+    """The device function of a launch of one block."""
+    x = te.placeholder((threads,), name="x")
+    y = te.compute(x.shape, lambda i: x[i], name="y")
+    schedule = te.create_schedule(y.op)
+    block, thread = schedule[y].split(y.op.axis[0], threads)
+    schedule[y].bind(block, te.thread_axis("blockIdx.x"))
+    schedule[y].bind(thread, te.thread_axis("threadIdx.x"))
+    (call,) = split_kernels("k", tvm.lower(schedule, [x, y], name="k")["k"], schedule_target(gpu())).calls
+    return call.func
 
 
 ENTRY = """.version 7.8

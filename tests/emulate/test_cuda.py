@@ -57,6 +57,9 @@ with module.Net() as net:
     raises(ValueError, "stream and out are for arrays in device memory", net, x, stream=1)
     assert [launch.kernel for launch in gpu.launches[:2]] == ["scale", "head"]
 assert stub.alive() == 0
+import nincc
+with nincc.load("toy") as net:
+    close(net(x))
 raises(ValueError, "this net is closed", net, x)
 raises(ValueError, "device is 3", module.Net, device=3)
 """,

@@ -42,11 +42,12 @@ def test_what_runs_here_is_not_emulated(here) -> None:  # type: ignore[no-untype
 
 def test_without_an_emulator_one_line_says_how_to_get_one(here) -> None:  # type: ignore[no-untyped-def]
     here()
-    with pytest.raises(DeviceError, match="neither qemu-user nor unicorn is installed; run: pip install unicorn"):
+    missing = r"neither qemu-user nor unicorn is installed; run: pip install 'nincc\[arm\]', or install"
+    with pytest.raises(DeviceError, match=missing):
         device_for(ARM64)
     with pytest.raises(DeviceError, match="qemu-user is not installed; .*qemu-arm"):
         device_for(ARM32, QEMU)
-    with pytest.raises(DeviceError, match="unicorn is not installed; run: pip install unicorn") as caught:
+    with pytest.raises(DeviceError, match=r"unicorn is not installed; run: pip install 'nincc\[arm\]'$") as caught:
         device_for(ARM32, UNICORN)
     assert caught.value.exit_code == 4
 

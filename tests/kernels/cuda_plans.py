@@ -76,23 +76,34 @@ def some_plan(segment: Segment, seed: int) -> Plan | None:
 
 def check_plan(plan: Plan, seed: int = 0) -> Counts:
     """Run ``plan`` on random data and weights, and compare with float64."""
-    rng = np.random.default_rng(seed)
-    source, maps, source_bias = _source(plan, rng)
-    layers, channels = [], plan.conv.channels
-    for number, stage in enumerate(plan.stages):
-        shape = (stage.units, channels, *(plan.conv.kernel if number == 0 else (1, 1)))
-        weight = rng.standard_normal(shape).astype(np.float32) / np.float32(np.sqrt(np.prod(shape[1:])))
-        bias = rng.standard_normal(stage.units).astype(np.float32)
-        layers.append((weight if number == 0 else weight[:, :, 0, 0], bias))
-        channels = stage.units
-    packed = pack_launch(plan, layers, source_bias)
-    result, counts = run_operator("nincc.cuda_mlpconv", [source], [packed], **plan_attrs(plan))
-    expected = _expected(plan, maps, layers)
-    got = _unpacked(plan, result)
-    scale = max(1.0, float(np.abs(expected).max()))
-    np.testing.assert_allclose(got, expected, rtol=0, atol=2e-5 * scale)
-    assert np.isfinite(result).all()
+    case = PlanCase(plan, seed)
+    result, counts = run_operator("nincc.cuda_mlpconv", [case.source], [case.weights], **plan_attrs(plan))
+    case.check(result)
     return counts
+
+
+class PlanCase:
+    """``plan`` with random data and weights, and what must come of them."""
+
+    def __init__(self, plan: Plan, seed: int = 0) -> None:
+        rng = np.random.default_rng(seed)
+        self.plan = plan
+        self.source, maps, source_bias = _source(plan, rng)
+        layers, channels = [], plan.conv.channels
+        for number, stage in enumerate(plan.stages):
+            shape = (stage.units, channels, *(plan.conv.kernel if number == 0 else (1, 1)))
+            weight = rng.standard_normal(shape).astype(np.float32) / np.float32(np.sqrt(np.prod(shape[1:])))
+            bias = rng.standard_normal(stage.units).astype(np.float32)
+            layers.append((weight if number == 0 else weight[:, :, 0, 0], bias))
+            channels = stage.units
+        self.weights = pack_launch(plan, layers, source_bias)
+        self.expected = _expected(plan, maps, layers)
+
+    def check(self, result: Array) -> None:
+        """The launch's output, in the operator's shape, against float64."""
+        scale = max(1.0, float(np.abs(self.expected).max()))
+        np.testing.assert_allclose(_unpacked(self.plan, result), self.expected, rtol=0, atol=2e-5 * scale)
+        assert np.isfinite(result).all()
 
 
 def _source(plan: Plan, rng: np.random.Generator) -> tuple[Array, Array, Array | None]:

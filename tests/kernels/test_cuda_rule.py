@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -11,7 +12,8 @@ from nincc.gpu_target import GpuTarget
 from nincc.kernels.cuda.candidates import Layer
 from nincc.kernels.cuda.cost import LaunchCost
 from nincc.kernels.cuda.plan import Plan
-from nincc.kernels.cuda.rule import Run, pick_launches
+from nincc.kernels.cuda.rule import MOST_TRAFFIC, Run, pick_launches, traffic_excess
+from nincc.kernels.cuda.stage import Stage
 from nincc.kernels.spec import Conv, Pooling
 from nincc.target import load_target
 
@@ -111,3 +113,21 @@ def test_the_model_counts_instructions_and_bytes(number: int) -> None:
     assert counts.longest_thread == pytest.approx(cost.longest, rel=0.25)
     assert counts.read_sectors * 32 <= 1.2 * cost.read_bytes
     assert counts.bank_conflicts == 0
+
+
+@pytest.mark.parametrize("batch", [1, 8])
+def test_partial_sums_are_few_where_they_would_fill_the_cache(batch: int) -> None:
+    chosen = plans(cifar10(batch), "sm_80")
+    assert all(traffic_excess(plan) <= MOST_TRAFFIC for plan in chosen)
+    assert max(plan.split for plan in chosen) >= (4 if batch == 1 else 2)
+
+
+def test_more_threads_than_there_are_registers_for() -> None:
+    """512 threads get 128 registers each: 48 sums and what a thread needs besides do not fit, 36 do."""
+    stage = Stage(192, 96, "relu", 6, 8, 4)
+    crowded = Plan(
+        conv(96, 32, 192, 3), "patch", "no", 0, "none", (4, 6), (1, 1), 512, 16, 1, (1, 1), (stage,)
+    )  # fmt: skip
+    assert LaunchCost(crowded, target("sm_80")).resident == 0
+    for roomy in (replace(crowded, threads=384), replace(crowded, stages=(replace(stage, pixels=9, columns=4),))):
+        assert LaunchCost(roomy, target("sm_80")).resident > 0

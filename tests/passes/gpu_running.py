@@ -13,7 +13,7 @@ from nincc.passes.pipeline import run_passes
 from nincc.passes.record import PassRecord
 from passes.running import evaluate
 
-OPTIONS = CompileOptions(target=GPU)
+OPTIONS = CompileOptions(target=GPU, shipped_schedules=False)
 
 
 def apply(before: Any, *steps: Pass) -> tuple[Any, list[PassRecord], Run]:

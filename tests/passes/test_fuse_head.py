@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
+from kernels.cuda_device import run_module
 from nincc._tvm import tvm
+from nincc.kernels.cuda.plan import Plan
+from nincc.kernels.cuda.plan_attrs import plan_attrs
+from nincc.kernels.cuda.stage import Stage
+from nincc.kernels.cuda.weights import pack_launch
 from nincc.kernels.ops import call
+from nincc.kernels.spec import Conv
 from nincc.passes.fuse_head import FuseHead
 from nincc.passes.pipeline import run_passes
 from passes.gpu_running import OPTIONS
@@ -60,3 +67,25 @@ def test_declines_what_is_no_mean() -> None:
     x = relay.var("x", shape=(2, 10))
     _, record = run(softmax(x), x)
     assert record.declined == ["prob: no mean over maps stands right before it"]
+
+
+def test_where_blocks_share_an_image_the_softmax_is_a_launch_of_its_own() -> None:
+    x = relay.var("x", shape=(2, 2, 2, 16))
+    plan = Plan(
+        Conv("NHWC", 2, 16, (1, 4), 40, (1, 1), (1, 1), (0,) * 4, (1, 1), None, "relu", 4, 1, 1), "patch", "image", 0,
+        "none", (1, 4), (1, 1), 64, 16, 2, (1, 1), (Stage(40, 16, "relu", 4, 4, 1),), "mean",
+    )  # fmt: skip
+    rng = np.random.default_rng(0)
+    weights = pack_launch(plan, [(rng.standard_normal((40, 16)), rng.standard_normal(40))])
+    scores = call(
+        "nincc.cuda_mlpconv", [x, relay.const(weights)], **plan_attrs(plan), layer="cccp8", macs=0, reason="", error=0.0
+    )
+    before = module(x, body=softmax(relay.reshape(means(scores, 40), (2, 40))))
+    after, record = run_passes(before, [FuseHead()], OPTIONS)
+    assert operators(after) == ["nincc.cuda_mlpconv", "reshape", "nincc.cuda_mean"]
+    attrs = call_of(after, "nincc.cuda_mean")
+    assert (attrs["pixels"], attrs["softmax"]) == (1, 40)
+    assert record[0].changed == ["prob: softmax in a launch of its own, for several blocks share an image of cccp8"]
+    data = rng.standard_normal((2, 2, 2, 16)).astype(np.float32)
+    found = [run_module(net, [data]).outputs[0] for net in (before, after)]
+    np.testing.assert_allclose(found[1], found[0], atol=1e-6)

@@ -8,8 +8,10 @@ import numpy as np
 import onnx
 import pytest
 
-from kernels.cuda_device import run_module
+from kernels.cuda_device import Prepared
 from nincc import zoo
+from nincc.codegen.build import build_program
+from nincc.codegen.cuda.operands import LeastTraffic, least_traffic
 from nincc.emulate.ptx import Counts
 from nincc.frontend import load_model, to_relay
 from nincc.gpu_target import fma_lanes
@@ -35,13 +37,15 @@ def test_a_gpu_has_its_own_last_passes() -> None:
     assert pipeline_for(OPTIONS.target) is GPU_PIPELINE
 
 
-def counted(batch: int, folder: Path) -> list[Counts]:
-    """The launches of nin-cifar10, by the optimised module."""
+def counted(batch: int, folder: Path) -> tuple[list[Counts], tuple[LeastTraffic, ...]]:
+    """The launches of nin-cifar10, by the optimised module, and what each must move at least."""
     path = folder / "net.onnx"
     onnx.save(zoo.build("nin-cifar10", batch), path)
     module, _ = optimize(to_relay(load_model(path)), OPTIONS)
     data = np.random.default_rng(1).standard_normal((batch, 3, 32, 32)).astype(np.float32)
-    return run_module(module, [data], races=batch == 1).counts
+    prepared = Prepared(module)
+    least = least_traffic(build_program(prepared.lowered, (), (), 1))
+    return prepared.run([data], races=batch == 1).counts, least
 
 
 def check_kernels(launches: list[Counts]) -> None:
@@ -52,7 +56,7 @@ def check_kernels(launches: list[Counts]) -> None:
 
 
 def test_nin_cifar10_of_one_image(tmp_path: Path) -> None:
-    launches = counted(1, tmp_path)
+    launches, _ = counted(1, tmp_path)
     total = sum(launches[1:], launches[0])
     assert len(launches) <= 7
     assert total.fma_share >= 0.80 and total.total <= 277e6
@@ -61,7 +65,9 @@ def test_nin_cifar10_of_one_image(tmp_path: Path) -> None:
 
 
 def test_nin_cifar10_of_eight_images(tmp_path: Path) -> None:
-    launches = counted(8, tmp_path)
+    launches, least = counted(8, tmp_path)
     total = sum(launches[1:], launches[0])
     assert len(launches) <= 6 and total.fma_share >= 0.84
     check_kernels(launches)
+    for counts, bound in zip(launches, least, strict=True):
+        assert 0.9 * bound.read_sectors <= counts.unique_read_sectors <= 3 * bound.read_sectors

@@ -12,7 +12,20 @@ from nincc.options import CompileOptions
 from nincc.records import book as module
 from nincc.records.book import book_for
 from nincc.target import cpu_target, load_target
-from tests.records.lines import CONV_TASK, DIRECT, F2, F4, GEMM, GEMM_TASK, X86, header, line, write
+from tests.records.lines import (
+    CONV_TASK,
+    CUT,
+    DIRECT,
+    F2,
+    F4,
+    GEMM,
+    GEMM_TASK,
+    LAUNCH_TASK,
+    X86,
+    header,
+    line,
+    write,
+)
 
 OPTIONS = CompileOptions(target=X86)
 
@@ -95,5 +108,11 @@ def test_a_shipped_file_of_another_version_is_left_out_with_a_note(shipped: Path
     assert note.startswith("shipped records left out: ") and "kernel version 0" in note
 
 
-def test_a_gpu_has_no_records() -> None:
-    assert not book_for(CompileOptions(target=load_target("cuda"))).sources
+def test_a_gpu_has_its_own(tmp_path: Path, shipped: Path) -> None:
+    gpu = load_target("cuda")
+    path = write(shipped / "sm_80.jsonl", line(LAUNCH_TASK, CUT, 4e-6, estimate=True), head=header(gpu, "static"))
+    best = found(LAUNCH_TASK, target=gpu)
+    assert best.reason == "record sm_80.jsonl:2: split by 5, 4.0 us estimated"
+    assert found(LAUNCH_TASK, target=gpu, shipped_schedules=False) is None
+    with pytest.raises(UsageError, match="records for target sm_80, not sm_90"):
+        book_for(CompileOptions(target=load_target("sm_90"), schedules=path))

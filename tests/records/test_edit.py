@@ -23,6 +23,17 @@ def test_prune_keeps_the_best_of_each_task_and_an_exact_one(tmp_path: Path) -> N
     assert [entry.knobs for entry in read_records(path).entries] == [F4, DIRECT, GEMM]
 
 
+def test_the_first_tried_stays_where_nothing_is_gained(tmp_path: Path) -> None:
+    near, far = ({**GEMM, "mr": mr} for mr in (3, 2))
+    lines = [line(GEMM_TASK, GEMM, 5e-4), line(GEMM_TASK, near, 4.98e-4)]
+    path = write(tmp_path / "r.jsonl", *lines)
+    prune(path)
+    assert [entry.knobs for entry in read_records(path).entries] == [GEMM]
+    path = write(tmp_path / "r.jsonl", *lines, line(GEMM_TASK, far, 4e-4))
+    prune(path)
+    assert [entry.knobs for entry in read_records(path).entries] == [far]
+
+
 def test_export_adds_to_what_is_there(tmp_path: Path) -> None:
     out = write(tmp_path / "out.jsonl", line(CONV_TASK, F2, 3e-4))
     path = write(tmp_path / "r.jsonl", LINES[0], LINES[1], LINES[3])

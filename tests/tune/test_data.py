@@ -9,7 +9,8 @@ import pytest
 
 from nincc.kernels.spec import Conv, Pooling
 from nincc.records.spaces import space_of
-from nincc.records.workload import chain_workload, conv_workload, gemm_pool_workload, gemm_workload, task_for
+from nincc.records.task import task_for
+from nincc.records.workload import chain_workload, conv_workload, gemm_pool_workload, gemm_workload
 from nincc.tune.data import error_of, make_sample, packed, pooled
 from tests.records.lines import X86
 

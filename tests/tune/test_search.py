@@ -7,7 +7,8 @@ import pytest
 
 from nincc.kernels.cost import Core
 from nincc.records.spaces import space_of
-from nincc.tune.search import Search, predicted_cycles
+from nincc.tune.predict import predicted_cycles
+from nincc.tune.search import Search
 from tests.records.lines import CONV_TASK, DIRECT, F4, GEMM, GEMM_TASK, X86
 
 BUDGET = 1e-5

@@ -9,7 +9,8 @@ import pytest
 
 from nincc.api import compile_options, explain
 from nincc.records.file import read_records
-from nincc.records.workload import gemm_workload, task_for
+from nincc.records.task import task_for
+from nincc.records.workload import gemm_workload
 from nincc.target import Target, load_target
 from nincc.tune.options import TuneOptions
 from nincc.tune.process import Worker
@@ -25,7 +26,8 @@ def test_estimates_are_records_that_say_so(tmp_path: Path) -> None:
     tuned = tune(path, records, compile_options("cortex-a72", threads=2), options)
     contents = read_records(records)
     assert contents.header is not None and contents.header.runner == "static"
-    assert len(contents.entries) == tuned.trials == 4 and tuned.net is None
+    assert len(contents.entries) == tuned.trials == 4
+    assert tuned.net is not None and tuned.net.estimated and 0 < tuned.net.after < 2 * tuned.net.before
     assert all(entry.seconds and entry.estimated and entry.note["off"] < 1e-5 for entry in contents.entries)
     explanation = explain(path, "cortex-a72", schedules=records, threads=2)
     reasons = [kernel.reason for kernel in explanation.kernels if kernel.reason.startswith("record ")]

@@ -105,9 +105,10 @@ def test_a_dry_run_measures_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("target", "options", "error", "words"), [
-    ("cuda", {}, UsageError, "is a GPU"),
+    ("cuda", {}, DeviceError, "times CPUs, not sm_80"),
+    ("cuda", {"runner": "rpc", "tracker": "h:1", "key": "k"}, UsageError, "no CUDA for sm_80"),
     ("arm", {}, DeviceError, "cannot run cortex-a72.*--runner static or rpc"),
-    ("x86", {"runner": "static"}, UsageError, "models ARM, not x86-64-v3"),
+    ("x86", {"runner": "static"}, UsageError, "models ARM and GPUs, not x86-64-v3"),
     ("x86", {"runner": "rpc"}, UsageError, "--tracker HOST:PORT and --key"),
     ("cortex-a7", {"runner": "rpc", "tracker": "h:1", "key": "k"}, UsageError, "does not exist for cortex-a7"),
     ("x86", {"runner": "rpc", "tracker": "127.0.0.1:1", "key": "k"}, DeviceError, "no RPC tracker answers"),

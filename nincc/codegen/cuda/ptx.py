@@ -11,8 +11,10 @@ from typing import Any
 from nincc._tvm import tvm
 from nincc.codegen.cuda.legalise import legalise
 from nincc.codegen.cuda.machine import code_target
+from nincc.codegen.cuda.split import launch_of
+from nincc.codegen.program import Launch
 from nincc.errors import InternalError
-from nincc.gpu_target import STATIC_SHARED, GpuTarget
+from nincc.gpu_target import MOST_REGISTERS, STATIC_SHARED, GpuTarget
 
 _BACKEND = "tvm.codegen.llvm.target_nvptx64"
 _DYNAMIC = "nincc_shared"
@@ -50,7 +52,18 @@ def emit_kernel(name: str, func: Any, target: GpuTarget, folder: Path) -> Kernel
     file.write_text(text)
     # Reading it again upgrades the metadata that marks kernels to the calling convention that LLVM 22 wants.
     ptx = tvm.get_global_func("runtime.module.loadfile_ll")(str(file), "ll").get_source("asm")
-    return _kernel_text(name, ptx)
+    return _kernel_text(name, _bounded(ptx, launch_of(func), target))
+
+
+def _bounded(ptx: str, launch: Launch, target: GpuTarget) -> str:
+    """The entry told the threads of its blocks where so many cannot have all the registers that a thread may want.
+
+    Elsewhere ptxas is not told: it would hold registers back for more blocks, and spill.
+    """
+    if launch.threads * (MOST_REGISTERS + 1) <= target.registers:  # they are given in eights
+        return ptx
+    extents = ", ".join(map(str, launch.block))
+    return re.sub(r"^\)\n\{", f")\n.reqntid {extents}\n{{", ptx, count=1, flags=re.MULTILINE)
 
 
 def _prepared(func: Any) -> Any:

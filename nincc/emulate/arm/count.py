@@ -16,8 +16,6 @@ from nincc.emulate.arm.listing import INSTRUCTION_BYTES, Instruction, Listing
 from nincc.emulate.arm.qemu import target_of
 from nincc.emulate.arm.unicorn_net import Array, UnicornNet
 
-DRIVER = "TVMBackendParallelLaunch"
-
 
 @dataclass(frozen=True)
 class Loop:
@@ -52,14 +50,32 @@ def count_inference(folder: Path, manifest: Mapping[str, Any], inputs: Sequence[
 
     Runs the static library's very code, linked anew with its symbols: the shared one has no kernel names.
     """
+    ran = run_inference(folder, manifest, inputs)
+    counts = _per_instruction(ran.listing, ran.blocks)
+    return [_kernel(ran.listing, counts, *part) for part in ran.parts]
+
+
+@dataclass(frozen=True)
+class Ran:
+    """One inference: how often each run of instructions (address, bytes) was executed.
+
+    ``parts`` are (kernel, first address, end) of the code, the C driver's last.
+    """
+
+    listing: Listing
+    blocks: Mapping[tuple[int, int], int]
+    parts: list[tuple[str, int, int]]
+
+
+def run_inference(folder: Path, manifest: Mapping[str, Any], inputs: Sequence[Array]) -> Ran:
+    """Runs the static library's very code once, linked anew with its symbols."""
     with tempfile.TemporaryDirectory(prefix="nincc-count-") as work:
         library = _with_symbols(folder, manifest, Path(work))
         listing, functions = Listing(library), Elf(library).functions()
         net = UnicornNet(folder, manifest, library)
         net.machine.count_blocks()
         net(*inputs)
-        counts = _per_instruction(listing, net.machine.blocks)
-    return [_kernel(listing, counts, *part) for part in _parts(functions, listing, manifest)]
+    return Ran(listing, dict(net.machine.blocks), _parts(functions, listing, manifest))
 
 
 def _with_symbols(folder: Path, manifest: Mapping[str, Any], work: Path) -> Path:
@@ -86,7 +102,7 @@ def _parts(
     """(kernel, first address, end): a kernel's own code and that of its parallel loops, which follows it."""
     kernels = {step["kernel"] for step in manifest["kernels"]}
     starts = [(symbol.address, symbol.name) for symbol in functions if symbol.name in kernels]
-    behind = next(symbol.address for symbol in functions if symbol.name == DRIVER)
+    behind = min(s.address for s in functions if s.name not in kernels and s.address > starts[-1][0])
     ends = [address for address, _ in starts[1:]] + [behind]
     parts = [(name, start, end) for (start, name), end in zip(starts, ends, strict=True)]
     return [*parts, ("driver", behind, listing.instructions[-1].address + INSTRUCTION_BYTES)]

@@ -5,10 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from unicorn import UC_ARCH_ARM, UC_ARCH_ARM64, UC_MODE_ARM, Uc, arm64_const, arm_const
-
 from nincc.codegen.driver.features import hwcap_bits
+from nincc.emulate.device import GET_UNICORN
 from nincc.errors import DeviceError
+
+try:
+    import unicorn
+    from unicorn import arm64_const, arm_const
+except ImportError as error:
+    raise DeviceError("unicorn is not installed", hint=GET_UNICORN) from error
 
 
 @dataclass(frozen=True)
@@ -33,17 +38,19 @@ class Cpu:
     def start(self, model: int, thread_area: int) -> Any:
         """A CPU of that model with its floating-point unit on; ``thread_area`` is where thread-local data lies."""
         if self.word == 8:
-            engine = Uc(UC_ARCH_ARM64, UC_MODE_ARM)
+            engine = unicorn.Uc(unicorn.UC_ARCH_ARM64, unicorn.UC_MODE_ARM)
             engine.ctl_set_cpu_model(model)
             engine.reg_write(arm64_const.UC_ARM64_REG_CPACR_EL1, 3 << 20)
             engine.reg_write(arm64_const.UC_ARM64_REG_TPIDR_EL0, thread_area)
             return engine
-        engine = Uc(UC_ARCH_ARM, UC_MODE_ARM)
+        engine = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_ARM)
         engine.ctl_set_cpu_model(model)
         engine.reg_write(arm_const.UC_ARM_REG_C1_C0_2, 0xF << 20)
         engine.reg_write(arm_const.UC_ARM_REG_FPEXC, 1 << 30)
         return engine
 
+
+EVERY_BLOCK, EVERY_INSTRUCTION, Fault = unicorn.UC_HOOK_BLOCK, unicorn.UC_HOOK_CODE, unicorn.UcError
 
 _A64, _A32 = arm64_const, arm_const
 

@@ -15,9 +15,7 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-from unicorn import UC_HOOK_BLOCK, UC_HOOK_CODE, UcError
-
-from nincc.emulate.arm.cpu import Cpu
+from nincc.emulate.arm.cpu import EVERY_BLOCK, EVERY_INSTRUCTION, Cpu, Fault
 from nincc.emulate.arm.elf import Elf, Relocation
 from nincc.errors import DeviceError, VerificationError
 
@@ -67,7 +65,7 @@ class Machine:
         self.engine.reg_write(self.cpu.link, _RETURN_AT)
         try:
             self.engine.emu_start(BASE + self._exports[name], _RETURN_AT)
-        except UcError as error:
+        except Fault as error:
             place = self.engine.reg_read(self.cpu.counter) - BASE
             raise VerificationError(f"the library crashed at {place:#x}: {error}") from error
         return int(self.engine.reg_read(self.cpu.arguments[0]))
@@ -81,7 +79,7 @@ class Machine:
             blocks[key] = blocks.get(key, 0) + 1
 
         self.engine.ctl_flush_tb()  # what is translated already would not call the hook
-        self.engine.hook_add(UC_HOOK_BLOCK, ran, begin=BASE, end=BASE + self._library.end)
+        self.engine.hook_add(EVERY_BLOCK, ran, begin=BASE, end=BASE + self._library.end)
 
     def argument(self, index: int) -> int:
         """The integer argument of an import."""
@@ -130,7 +128,7 @@ class Machine:
             engine.mem_write(BASE + segment.address, data)
         engine.mem_write(_RESOLVER_AT, self.cpu.resolver)
         engine.mem_write(_RETURN_AT, self.cpu.return_code)
-        engine.hook_add(UC_HOOK_CODE, self._host_call, begin=_FIRST_IMPORT, end=IMPORTS + 16 * _PAGE)
+        engine.hook_add(EVERY_INSTRUCTION, self._host_call, begin=_FIRST_IMPORT, end=IMPORTS + 16 * _PAGE)
 
     def _thread_bytes(self) -> int:
         segment = self._library.thread_local

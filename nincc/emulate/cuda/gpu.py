@@ -55,13 +55,22 @@ class EmulatedGpu:
     """Attached to the stub from its making on.
 
     ``launches`` are those done so far, in order; ``error`` is what the interpreter last objected to: the library gets
-    CUDA's general launch failure for it.  ``count`` and ``detect_races`` are the interpreter's options.
+    CUDA's general launch failure for it.  ``count`` and ``detect_races`` are the interpreter's options;
+    ``on_launch`` is told each launch that has been done.
     """
 
-    def __init__(self, stub: Stub, *, count: bool = False, detect_races: bool = False) -> None:
+    def __init__(
+        self,
+        stub: Stub,
+        *,
+        count: bool = False,
+        detect_races: bool = False,
+        on_launch: Callable[[Launched], None] | None = None,
+    ) -> None:
         self.memory = Memory()
         self.launches: list[Launched] = []
         self.error: Exception | None = None
+        self._on_launch = on_launch
         self._options = {"count": count, "detect_races": detect_races}
         self._modules: list[Module] = []
         # Kept here: the stub holds only its address.
@@ -108,3 +117,5 @@ class EmulatedGpu:
         loaded = self._modules[module]
         counts = loaded.launch(kernel, blocks, threads, shared_bytes, arguments[:count], self.memory, **self._options)
         self.launches.append(Launched(kernel, blocks, threads, shared_bytes, counts))
+        if self._on_launch is not None:
+            self._on_launch(self.launches[-1])

@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nincc.gpu_target import GpuTarget
 from nincc.target import has_gpu, host_of, load_target
 
 if TYPE_CHECKING:
-    from nincc.emulate.cuda.gpu import EmulatedGpu
+    from nincc.emulate.cuda.gpu import EmulatedGpu, Launched
 
 DEVICE = "PTX interpreter"
 """How reports call this way to run a net."""
 
 
 @contextmanager
-def emulated_gpu(folder: Path, *, detect_races: bool = True) -> Iterator[EmulatedGpu | None]:
+def emulated_gpu(
+    folder: Path,
+    *,
+    detect_races: bool = True,
+    count: bool = False,
+    on_launch: Callable[[Launched], None] | None = None,
+) -> Iterator[EmulatedGpu | None]:
     """Stands in for a GPU in this process, if the artefact in ``folder`` needs one and none is here.
 
+    ``detect_races``, ``count`` and ``on_launch`` are :class:`~nincc.emulate.cuda.gpu.EmulatedGpu`'s.
     Gives None where the artefact runs without.  It comes before the artefact's library is opened, and it cannot be
     taken out of a process again: use it in one that is made for it.
     """
@@ -32,23 +39,26 @@ def emulated_gpu(folder: Path, *, detect_races: bool = True) -> Iterator[Emulate
     from nincc.emulate.cuda.gpu import EmulatedGpu
     from nincc.emulate.cuda.library import Stub, build_stub
 
-    target = _target(folder)
-    assert isinstance(target, GpuTarget)
+    target = gpu_target_of(folder)
+    assert target is not None
     with tempfile.TemporaryDirectory(prefix="nincc-gpu-") as work:
         stub = Stub(build_stub(Path(work), host_of(target)))
     stub.configure(devices=1, capability=target.capability)
-    yield EmulatedGpu(stub, detect_races=detect_races)
+    yield EmulatedGpu(stub, count=count, detect_races=detect_races, on_launch=on_launch)
 
 
 def needs_emulation(folder: Path) -> bool:
     """Whether the artefact is for a GPU, and this machine has none."""
-    return isinstance(_target(folder), GpuTarget) and not has_gpu()
+    return gpu_target_of(folder) is not None and not has_gpu()
 
 
-def _target(folder: Path) -> Any:
-    """The target in the artefact's manifest; None where that cannot be read, which loading it will say better."""
+def gpu_target_of(folder: Path) -> GpuTarget | None:
+    """The GPU that the artefact was compiled for; None for a CPU, or where the manifest cannot be read, which loading
+    it will say better.
+    """
     try:
         target = json.loads((folder / "manifest.json").read_bytes())["target"]
-        return load_target(f"sm_{target['sm']}") if target.get("kind") == "cuda" else None
+        found = load_target(f"sm_{target['sm']}") if target.get("kind") == "cuda" else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
+    return found if isinstance(found, GpuTarget) else None

@@ -68,7 +68,7 @@ static object *alive;
 static work *queue;
 static const stub_device *attached;
 static int devices = 1, capability[2] = {8, 0}, ready, retained[MOST_DEVICES], lost, broken;
-static uint64_t tick;
+static uint64_t tick = 1; /* microseconds: each launch takes one */
 static _Thread_local int current[MOST_DEEP], depth;
 static struct {
     const char *symbol;
@@ -220,8 +220,9 @@ static int do_work(work *w)
 {
     if (w->what == WRITE) return device()->write(w->at, w->from, w->bytes);
     if (w->what == READ) return device()->read(w->to, w->at, w->bytes);
-    if (w->what == RECORD) return w->event->value = ++tick, 0;
+    if (w->what == RECORD) return w->event->value = tick, 0;
     object *n = &w->node;
+    ++tick;
     return device()->launch(n->value, n->text, n->grid, n->block, n->shared_bytes, n->arguments, n->parameters);
 }
 

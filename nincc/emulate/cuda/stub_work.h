@@ -130,7 +130,7 @@ static int record(object *event, void *stream)
     return w->event = event, broken;
 }
 
-/* A tick is a microsecond: events in order are one apart. */
+/* A tick is a microsecond: events are apart by the launches between them. */
 static int elapsed(float *milliseconds, object *start, object *end)
 {
     if (start == NULL || end == NULL || start->value == 0 || end->value == 0) return INVALID_HANDLE;

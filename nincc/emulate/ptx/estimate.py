@@ -11,8 +11,7 @@ from dataclasses import dataclass
 
 from nincc.codegen.cuda.assembler import occupancy
 from nincc.emulate.ptx.counts import Counts
-from nincc.emulate.ptx.traffic import SECTOR
-from nincc.gpu_target import WARP, GpuTarget, fma_lanes
+from nincc.gpu_target import SECTOR, WARP, GpuTarget, fma_lanes
 
 __all__ = ["Estimate", "estimate_launch", "occupancy", "total_seconds"]
 

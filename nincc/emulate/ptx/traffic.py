@@ -8,9 +8,8 @@ from nincc.emulate.ptx.counts import Counts
 from nincc.emulate.ptx.lanes import Lanes
 from nincc.emulate.ptx.scalar import Array
 from nincc.emulate.ptx.spaces import Part
-from nincc.gpu_target import WARP
+from nincc.gpu_target import SECTOR, WARP
 
-SECTOR = 32  # bytes that global memory moves at least
 BANKS = 32
 BANK = 4  # bytes of a bank
 

@@ -15,7 +15,7 @@ from nincc.kernels.cuda.stage import QUAD, Stage
 from nincc.kernels.spec import Conv, Pair, round_up
 
 MOST_PIXELS = 128
-MOST_THREADS = 512
+LEAST_THREADS, MOST_THREADS = 64, 512
 ROW_TILES = (2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 48, 64, 96, 128)
 LARGEST_TILE = 64
 """Sums that a thread keeps in registers."""
@@ -39,8 +39,7 @@ class Segment:
     """A run of layers for one launch: ``conv`` is the first, the others are 1×1.
 
     ``flat``, ``partials``, ``source_activation`` and ``epilogue`` as in :class:`Plan`; ``may_split``: whether the
-    reader takes
-    partial sums.
+    reader takes partial sums.
     """
 
     conv: Conv
@@ -84,18 +83,22 @@ def finished(draft: Draft, segment: Segment, target: GpuTarget) -> Plan | None:
     stages = (draft.stage, *(stage for stage in rest if stage is not None))
     if None in rest:
         return None
-    for chunk in _chunks(draft.stage.depth // draft.splits[1], QUAD * draft.stage.shares):
+    for chunk in chunks(draft.stage.depth // draft.splits[1], QUAD * draft.stage.shares):
         plan = Plan(
             segment.conv, draft.gather, segment.flat, segment.partials, segment.source_activation, draft.tile,
-            draft.lanes,
-            draft.threads, chunk, draft.slices, draft.splits, stages, segment.epilogue,
+            draft.lanes, draft.threads, chunk, draft.slices, draft.splits, stages, segment.epilogue,
         )  # fmt: skip
-        side = plan.workers(plan.first) // draft.stage.shares
-        if shares_collide(side, chunk // QUAD, draft.stage.shares):
-            continue
-        if plan.patch.floats * 4 <= target.shared_per_block and chunk <= 4 * QUAD * draft.threads:
+        if chunk_fits(plan, target.shared_per_block):
             return plan
     return None
+
+
+def chunk_fits(plan: Plan, shared: int) -> bool:
+    """Whether the staged chunk fits ``shared`` bytes, its threads' reach, and is read without bank conflicts."""
+    shares = plan.first.shares
+    if shares_collide(plan.workers(plan.first) // shares, plan.chunk // QUAD, shares):
+        return False
+    return plan.patch.floats * 4 <= shared and plan.chunk <= 4 * QUAD * plan.threads
 
 
 def plans(segment: Segment, target: GpuTarget) -> Iterator[Plan]:
@@ -137,9 +140,7 @@ def _tile_drafts(segment: Segment, tile: Pair, target: GpuTarget) -> Iterator[Dr
     pixels, layer = math.prod(tile), segment.layers[0]
     single = len(segment.layers) == 1
     for pixels_each, columns in _register_tiles(pixels):
-        across = math.gcd(pixels // pixels_each, tile[1])
-        down = pixels // pixels_each // across
-        if tile[0] % down:
+        if (lanes := pixel_lanes(tile, pixels_each)) is None:
             continue
         for slices in _slices(layer, columns, single and segment.epilogue != "softmax"):
             groups = round_up(layer.units, QUAD) // columns // slices
@@ -148,7 +149,13 @@ def _tile_drafts(segment: Segment, tile: Pair, target: GpuTarget) -> Iterator[Dr
                 if threads > MOST_THREADS:
                     break
                 stage = Stage(layer.units, 0, layer.activation, pixels_each, columns, shares)
-                yield from _split_drafts(segment, tile, (down, across), max(64, threads), slices, stage, target)
+                yield from _split_drafts(segment, tile, lanes, max(LEAST_THREADS, threads), slices, stage, target)
+
+
+def pixel_lanes(tile: Pair, pixels_each: int) -> Pair | None:
+    """How a tile's pixels are dealt out to threads of ``pixels_each``; None where they cannot be."""
+    across = math.gcd(count := math.prod(tile) // pixels_each, tile[1])
+    return None if tile[0] % (count // across) else (count // across, across)
 
 
 @cache
@@ -175,10 +182,7 @@ def _split_drafts(
 ) -> Iterator[Draft]:
     """Ways to split the reduction among blocks."""
     conv, step = segment.conv, QUAD * stage.shares
-    taps = math.prod(conv.kernel)
-    gather, depth = "patch", round_up(conv.channels, step)
-    if conv.channels <= FEW_CHANNELS and conv.pool is None and taps > 1:
-        gather, depth, taps = "columns", round_up(conv.channels * taps, step), 1
+    gather, depth, taps = gathering(conv, step)
     tiles = math.prod(-(-extent // size) for extent, size in zip(conv.out_size, tile, strict=True)) * conv.batch
     inner = sum(depth * round_up(layer.units, QUAD) for layer, depth in _inner(segment))
     work = math.prod(tile) * (round_up(stage.units, QUAD) * depth * taps + inner)
@@ -190,7 +194,14 @@ def _split_drafts(
             yield Draft(bound, tile, lanes, threads, slices, splits, gather, stage)
 
 
-def _chunks(depth: int, step: int) -> list[int]:
+def gathering(conv: Conv, step: int) -> tuple[str, int, int]:
+    """What is staged of the first layer, its depth in whole ``step`` s of channels, and the taps read one by one."""
+    taps = math.prod(conv.kernel)
+    few = conv.channels <= FEW_CHANNELS and conv.pool is None and taps > 1
+    return ("columns" if few else "patch"), round_up(conv.channels * (taps if few else 1), step), 1 if few else taps
+
+
+def chunks(depth: int, step: int) -> list[int]:
     """Channels to stage at a time, the most first: they divide the block's depth."""
     return [depth // parts for parts in range(1, depth // step + 1) if depth % (parts * step) == 0]
 

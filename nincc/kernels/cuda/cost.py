@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
-from nincc.gpu_target import WARP, GpuTarget, fma_lanes, reserved_shared
+from nincc.gpu_target import MOST_REGISTERS, WARP, GpuTarget, fma_lanes, reserved_shared
 from nincc.kernels.cuda.plan import Plan
 from nincc.kernels.cuda.sharing import sharing_rounds
 from nincc.kernels.cuda.stage import QUAD, Stage, written_out
@@ -30,6 +30,8 @@ WAITING = 0.2
 FETCH = 700
 """Clocks of staging: from memory to registers to shared memory, and the barrier."""
 BARRIER = 40
+SPARE_REGISTERS = 88
+"""What a thread needs besides its sums, so that ptxas (13.0) spills nothing."""
 LAUNCH = 3000
 """Clocks between two launches of a graph, ramping up and down included."""
 
@@ -98,7 +100,13 @@ class LaunchCost:
         limits = [target.blocks, target.threads // (warps * WARP)]
         limits.append(target.registers // (round_up(self.registers, 8) * WARP * warps))
         limits.append(target.shared_per_sm // (plan.shared_bytes + reserved_shared(target.sm)))
-        return 0 if plan.shared_bytes > target.shared_per_block else min(limits)
+        return 0 if plan.shared_bytes > target.shared_per_block or self.spills else min(limits)
+
+    @property
+    def spills(self) -> bool:
+        """Whether the block has so many threads that each gets fewer registers than it needs."""
+        most = self.target.registers // round_up(self.plan.threads, WARP)
+        return most <= MOST_REGISTERS and max(s.pixels * s.columns for s in self.plan.stages) + SPARE_REGISTERS > most
 
     @property
     def staged_bytes(self) -> int:
@@ -128,26 +136,46 @@ class LaunchCost:
         return (plan.pixels if plan.epilogue == "map" else 1) * plan.block_width(plan.stages[-1]) * 4
 
     @property
+    def each(self) -> int:
+        """Blocks that the busiest multiprocessor runs."""
+        return -(-self.plan.blocks // self.target.sm_count)
+
+    @property
+    def together(self) -> int:
+        """Blocks that it runs at a time."""
+        return min(self.each, self.resident)
+
+    @property
+    def rounds(self) -> int:
+        """How many such groups of blocks it runs one after another."""
+        return -(-self.each // self.together)
+
+    @property
+    def waiting(self) -> float:
+        """How much longer a scheduler takes for the loads that its warps cannot hide; 1 where they hide all."""
+        return 1 + WAITING * WARP * SCHEDULERS / (self.together * self.plan.threads)
+
+    @property
+    def stalls(self) -> float:
+        """Clocks that a block stands still: staging its input, and at barriers."""
+        return self.plan.chunks * FETCH / min(self.together, 2) + sum(c.barriers for c in self.stages) * BARRIER
+
+    @property
     def clocks(self) -> float:
         """Clocks from one launch to the next."""
         target, plan = self.target, self.plan
         if self.resident == 0:
             return math.inf
-        each = -(-plan.blocks // target.sm_count)
-        together = min(each, self.resident)
         rate = WARP * SCHEDULERS / fma_lanes(target.sm)
-        warps = together * plan.threads / WARP / SCHEDULERS
-        waiting = 1 + WAITING / warps
         multiplied = sum(c.fma * -(-plan.workers(s) // WARP) for s, c in zip(plan.stages, self.stages, strict=True))
         pipes = (
-            (OTHER * self.block_instructions + (rate - OTHER) * multiplied) / SCHEDULERS * waiting,
+            (OTHER * self.block_instructions + (rate - OTHER) * multiplied) / SCHEDULERS * self.waiting,
             sum(cost.wavefronts for cost in self.stages),
             (self.read_bytes / plan.blocks + self.stored_bytes) / L2_BYTES,
         )
         busy = sum(pipe**OVERLAP for pipe in pipes) ** (1 / OVERLAP)
-        alone = (OTHER * self.longest + (rate - OTHER) * sum(cost.fma for cost in self.stages)) * waiting
-        alone += plan.chunks * FETCH / min(together, 2) + sum(c.barriers for c in self.stages) * BARRIER
-        return max(each * busy, -(-each // together) * alone) + LAUNCH
+        alone = (OTHER * self.longest + (rate - OTHER) * sum(cost.fma for cost in self.stages)) * self.waiting
+        return max(self.each * busy, self.rounds * (alone + self.stalls)) + LAUNCH
 
 
 COLUMN = 10

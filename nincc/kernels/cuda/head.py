@@ -88,8 +88,7 @@ class Softmax:
         def power(unit: Expr) -> None:
             self.values[unit] = tir.exp(self.values[unit] - largest)
 
-        self._each(power)
-        em.barrier()
+        self._each(power)  # a thread reads again what it wrote itself
         total = em.scalars().let(self._reduce(lambda u: self.values[u], lambda a, b: a + b, 0.0), "total")
         self._each(lambda unit: store(unit, self.values[unit] / total))
 

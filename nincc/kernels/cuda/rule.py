@@ -17,7 +17,8 @@ from nincc.gpu_target import GpuTarget
 from nincc.kernels.cuda.candidates import Layer, Segment, drafts, finished
 from nincc.kernels.cuda.cost import LaunchCost
 from nincc.kernels.cuda.plan import Plan
-from nincc.kernels.spec import Conv
+from nincc.kernels.cuda.stage import QUAD
+from nincc.kernels.spec import Conv, round_up
 
 MOST_COSTED = 250
 """Drafts of a split whose plan is costed in full: the most promising ones."""
@@ -39,11 +40,15 @@ class Run:
 
 @dataclass(frozen=True)
 class Choice:
-    """A launch: its plan, the clocks it takes by the model, and the score by which it was chosen."""
+    """A launch: its plan, the clocks it takes by the model, and the score by which it was chosen.
+
+    ``reason`` says where the plan comes from if not from the rule: a tuned record.
+    """
 
     plan: Plan
     clocks: float
     score: float
+    reason: str = ""
 
 
 def pick_launches(run: Run, target: GpuTarget) -> tuple[Choice, ...] | None:
@@ -67,6 +72,8 @@ def _cheapest(run: Run, target: GpuTarget, start: int, partials: int) -> Launche
     best: Launches | None = None
     for end in range(start + 1, min(count, start + MOST_LAYERS) + 1):
         for choice in _choices(run, target, start, end, partials):
+            if traffic_excess(choice.plan) > MOST_TRAFFIC:
+                continue
             split = choice.plan.split if choice.plan.split > 1 else 0
             rest = _cheapest(run, target, end, split)
             if rest is None:
@@ -78,6 +85,20 @@ def _cheapest(run: Run, target: GpuTarget, start: int, partials: int) -> Launche
     return best
 
 
+MOST_TRAFFIC = 3.0
+"""What a launch may read of different bytes, to its source as one map and its weights.  Partial sums that grow with the
+batch leave no room in L2 for anything else, and few cards have so large a one.
+"""
+
+
+def traffic_excess(plan: Plan) -> float:
+    """The different bytes that a launch reads, partial sums included, to what they would be if those were one map."""
+    conv = plan.conv
+    floats = conv.batch * conv.size[0] * conv.size[1] * round_up(conv.channels, QUAD)
+    weights = plan.weight_offset(len(plan.stages))
+    return (max(1, plan.partials) * floats + weights) / (floats + weights)
+
+
 MEAN = 4000.0
 """Clocks of the launch that adds up the tiles' sums."""
 
@@ -87,7 +108,7 @@ def _choices(run: Run, target: GpuTarget, start: int, end: int, partials: int) -
     """The cheapest plans for layers ``start`` … ``end - 1``."""
     found = _cheapest_plans(run, target, start, end, partials > 0)
     plans = [replace(plan, partials=partials) for plan in found]
-    return tuple(_costed(plan, target) for plan in plans)
+    return tuple(choice_of(plan, target) for plan in plans)
 
 
 @cache
@@ -103,12 +124,13 @@ def _cheapest_plans(run: Run, target: GpuTarget, start: int, end: int, from_part
                 continue
             costed[draft.split] += 1
             plan = finished(draft, segment, target)
-            if plan is not None and (choice := _costed(plan, target)).score < known:
+            if plan is not None and (choice := choice_of(plan, target)).score < known:
                 best[key] = choice
     return tuple(choice.plan for choice in best.values())
 
 
-def _costed(plan: Plan, target: GpuTarget) -> Choice:
+def choice_of(plan: Plan, target: GpuTarget) -> Choice:
+    """A launch of that plan."""
     cost = LaunchCost(plan, target)
     return Choice(plan, cost.clocks, cost.score)
 

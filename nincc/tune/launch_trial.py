@@ -1,0 +1,73 @@
+"""A GPU trial: one launch, lowered as a compile lowers it, run in the PTX interpreter, checked and estimated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from nincc.codegen.cuda.machine import schedule_target
+from nincc.codegen.cuda.ptx import emit_kernel, join_module
+from nincc.codegen.cuda.split import split_kernels
+from nincc.codegen.program import Launch
+from nincc.gpu_target import GpuTarget
+from nincc.kernels.cuda.plan import Plan
+from nincc.records.launch import LaunchWorkload
+from nincc.records.launch_space import LaunchSpace
+from nincc.records.spaces import space_of
+from nincc.records.task import parse_task
+from nincc.tune.candidate import NAME, knobs_of, lowered
+from nincc.tune.data import LEAST, MARGIN
+from nincc.tune.launch_data import LaunchSample, launch_share, make_launch_sample, packed_launch, result_of
+from nincc.tune.run_ptx import interpreted, launch_seconds, reading_seconds
+
+
+@dataclass(frozen=True)
+class LaunchCandidate:
+    """``ptx`` is a module with the kernel NAME; ``arguments`` number data, weights and output."""
+
+    workload: LaunchWorkload
+    plan: Plan
+    error: float
+    ptx: str
+    launch: Launch
+    arguments: tuple[int, ...]
+
+
+def build_launch(
+    name: str, args: Any, config: Mapping[str, Any], target: GpuTarget, folder: Path
+) -> LaunchCandidate:
+    """Builds AutoTVM's ``config`` (as JSON) of the task ``name``.  LLVM may abort the process."""
+    task = parse_task(name, args)
+    space = space_of(task)
+    assert isinstance(space, LaunchSpace)
+    plan = space.launch(knobs_of(config))
+    if plan is None:
+        raise ValueError(f"no launch has the knobs {knobs_of(config)}")
+    machine = schedule_target(target)
+    (call,) = split_kernels(NAME, lowered(task, config, machine), machine).calls
+    text = emit_kernel(NAME, call.func, target, folder)
+    launch = replace(call.launch, shared_bytes=text.dynamic)
+    error = space.error(knobs_of(config))
+    return LaunchCandidate(space.workload, plan, error, join_module([text], target), launch, call.arguments)
+
+
+def try_launch(candidate: LaunchCandidate, target: GpuTarget, seed: int) -> tuple[float, float, float]:
+    """The launch's error as a share of its largest output, the most it may be, and its estimated seconds.
+
+    A KernelFault where it accesses what it must not.
+    """
+    sample = _sample(candidate.workload, seed)
+    arrays = packed_launch(candidate.plan, sample)
+    shape = candidate.plan.out_shape(arrays[0].shape)
+    output, counts = interpreted(candidate.ptx, NAME, candidate.launch, candidate.arguments, arrays, shape)
+    share = launch_share(sample, result_of(candidate.workload, output))
+    seconds = launch_seconds(counts, target, candidate.plan) + reading_seconds(candidate.plan, target)
+    return share, max(LEAST, MARGIN * candidate.error), seconds
+
+
+@lru_cache(maxsize=4)
+def _sample(workload: LaunchWorkload, seed: int) -> LaunchSample:
+    return make_launch_sample(workload, seed)

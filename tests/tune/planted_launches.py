@@ -1,0 +1,35 @@
+"""A tuning worker with faults planted in its launches, by the pixels of a block's tile.
+
+    2 pixels: a wrong result, the last activation is left out;  3 pixels: races, the barriers are left out
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Any
+
+from nincc.tune import launch_trial, template, worker
+
+WRONG, RACES = 2, 3
+_right, _emit = template.mlpconv, launch_trial.emit_kernel
+_pixels = 0
+
+
+def mlpconv(data: Any, weights: Any, attrs: dict[str, Any]) -> Any:
+    """The launch, perhaps without its last activation."""
+    global _pixels
+    _pixels = attrs["tile"][0] * attrs["tile"][1]
+    kept = attrs["activations"].split()[:-1]
+    return _right(data, weights, {**attrs, "activations": " ".join([*kept, "none"])} if _pixels == WRONG else attrs)
+
+
+def emit_kernel(*arguments: Any) -> Any:
+    """The PTX, perhaps without its barriers."""
+    text = _emit(*arguments)
+    return replace(text, text=re.sub(r"\tbar\.sync[^\n]*\n", "", text.text)) if _pixels == RACES else text
+
+
+if __name__ == "__main__":
+    template.mlpconv, launch_trial.emit_kernel = mlpconv, emit_kernel
+    worker.main()
