@@ -58,10 +58,26 @@ def test_an_unknown_device_is_a_usage_error(artefact: Path) -> None:
     assert "device 'board' is unknown" in fail(2, "verify", artefact, "--device", "board")
 
 
-def test_without_an_emulator_nothing_is_compiled_but_unproven(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine without qemu-user, whose Python finds no unicorn."""
+@pytest.fixture
+def no_unicorn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Python that finds no unicorn."""
     (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['unicorn'] = None\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+
+@pytest.mark.usefixtures("no_unicorn")
+def test_counting_without_unicorn_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "qemu-aarch64").touch(0o755)  # runs ARM, but counts nothing
+    monkeypatch.setenv("PATH", str(programs))
+    line = fail(4, "bench", toy_artefact(tmp_path, "cortex-a72"))
+    assert "unicorn is not installed" in line and "pip install 'nincc[arm]'" in line
+
+
+@pytest.mark.usefixtures("no_unicorn")
+def test_without_an_emulator_nothing_is_compiled_but_unproven(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine without qemu-user, too."""
     monkeypatch.setenv("PATH", "/nowhere")
     line = fail(4, "compile", DATA / "digits_relu.onnx", "--target", "arm", "-o", tmp_path / "out")
     assert "neither qemu-user nor unicorn is installed" in line and "--no-verify" in line

@@ -1,14 +1,17 @@
-"""Every ARM target computes what the float64 evaluation of the graph does: the trained nets on real digits."""
+"""Every ARM target computes what the float64 evaluation of the graph does: trained nets on digits, and nin-cifar10."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from conftest import Digits
-from emulate.arm.nets import DATA, TARGETS, digits_net
+from emulate.arm.nets import DATA, TARGETS, compiled, digits_net
+from emulate.arm.test_link import C_LIBRARY, symbols
+from nincc import zoo
 from nincc.artefact import read_manifest
 from nincc.emulate import UNICORN, load
 from nincc.frontend import load_model, to_relay
@@ -28,6 +31,27 @@ def test_digits_are_read_alike_and_numbers_are_those_of_float64(target: str, net
     for index in range(3):
         (exact,) = second.run({"image": digits.images[index][None]}).values()
         assert np.abs(found[index] - exact[0]).max() <= 1e-5 * max(1.0, np.abs(exact).max())
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_nin_cifar10(target: str, cifar10: tuple[Path, Any, Any]) -> None:
+    """Right, small, and in want of nothing but the C library."""
+    model, image, expected = cifar10
+    artefact = compiled(model, target)
+    assert np.abs(load(artefact, device=UNICORN)(image) - expected).max() <= 1e-5
+    assert text_bytes(artefact) <= 150 << 10
+    assert symbols(artefact / "libnin.a", "--undefined-only") <= C_LIBRARY
+
+
+@pytest.fixture(scope="module")
+def cifar10(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any, Any]:
+    """The net, an image and the float64 evaluation's answer to it."""
+    path = tmp_path_factory.mktemp("zoo") / "nin-cifar10.onnx"
+    path.write_bytes(zoo.build("nin-cifar10").SerializeToString())
+    model = load_model(path, 1)
+    image = np.random.default_rng(0).standard_normal(model.inputs[0].shape, np.float32)
+    (exact,) = Float64(model, to_relay(model)).run({model.inputs[0].name: image}).values()
+    return path, image, exact
 
 
 def test_libraries_are_the_same_bytes_every_time() -> None:

@@ -65,6 +65,15 @@ def test_a_core_without_neon_or_fma_gets_an_error_and_no_crash(tmp_path: Path, m
         QemuNet(folder, manifest)
 
 
+def test_a_64_bit_core_without_atomics_gets_an_error_and_no_crash(tmp_path: Path) -> None:
+    require("qemu-aarch64")
+    folder = toy_artefact(tmp_path, "neoverse-n1")
+    manifest = read_manifest(folder)
+    manifest["target"]["cpu"] = "cortex-a72"
+    with pytest.raises(DeviceError, match="lacks atomics, which neoverse-n1 needs"):
+        QemuNet(folder, manifest)
+
+
 def test_a_program_that_ends_is_an_error(toy: Path) -> None:
     net = load(toy, 1, QEMU)
     net._child.kill()
