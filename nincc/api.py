@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from nincc.errors import DeviceError, UsageError
 from nincc.gpu_target import GpuTarget
 from nincc.options import CompileOptions
+from nincc.progress import OnProgress, silent
 from nincc.target import AnyTarget, host_of, load_target, missing_features
 
 if TYPE_CHECKING:
@@ -25,13 +25,8 @@ if TYPE_CHECKING:
 StrPath = str | os.PathLike[str]
 
 #: Told what is being done, and of how many steps how many are done (0 of 0: not known).
-OnProgress = Callable[[str, int, int], None]
 
 MOST_THREADS = 256
-
-
-def _silent(doing: str, done: int, total: int) -> None:
-    pass
 
 
 @dataclass(frozen=True)
@@ -87,7 +82,7 @@ def compile(
     target: str | AnyTarget = "x86",
     *,
     out: StrPath,
-    on_progress: OnProgress = _silent,
+    on_progress: OnProgress = silent,
     **options: Any,
 ) -> Artefact:
     """Compiles the ONNX file ``model`` for ``target`` into the folder ``out``.

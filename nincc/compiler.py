@@ -16,6 +16,7 @@ from nincc.emulate.device import device_of, most_threads
 from nincc.errors import DeviceError
 from nincc.frontend import Model, block_ends, to_relay, with_outputs
 from nincc.options import CompileOptions
+from nincc.progress import OnProgress
 from nincc.verify.blocks import block_errors
 from nincc.verify.certificate import Certificate, TensorError
 from nincc.verify.compare import default_tolerance
@@ -23,8 +24,6 @@ from nincc.verify.inputs import generated_inputs
 from nincc.verify.isolated import IsolatedNet, same_for_all_threads
 from nincc.verify.judge import Run, options_on, verify_net
 from nincc.verify.reference import Float64
-
-OnProgress = Callable[[str, int, int], None]
 
 
 class _Cancelled(Exception):

@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nincc.codegen.cuda.operands import LeastTraffic, least_traffic
+from nincc.codegen.cuda.operands import least_traffic
 from nincc.codegen.driver import arena_of, context_layout
-from nincc.codegen.program import Program, Step
+from nincc.codegen.program import Program
 from nincc.gpu_target import GpuTarget
 from nincc.options import CompileOptions
 
@@ -134,22 +134,26 @@ def _kernels(program: Program) -> list[dict[str, Any]]:
             "kernel": step.kernel,
             "macs": step.macs,
             "schedule": step.schedule,
-            **_launch(step, traffic, program),
+            **launch,
         }
-        for step, traffic in zip(program.steps, least_traffic(program), strict=True)
+        for step, launch in zip(program.steps, _launches(program), strict=True)
     ]
 
 
-def _launch(step: Step, traffic: LeastTraffic, program: Program) -> dict[str, Any]:
-    """A GPU kernel's grid, what the assembler says it takes, and what it moves at least; nothing for a CPU."""
-    if step.launch is None or program.device is None:
-        return {}
-    resources = program.device.resources.get(step.kernel)
-    return {
-        "launch": asdict(step.launch),
-        "resources": None if resources is None else asdict(resources),
-        "least_traffic": asdict(traffic),
-    }
+def _launches(program: Program) -> list[dict[str, Any]]:
+    """A GPU's grids, what the assembler says each takes, and what it moves at least; nothing for a CPU."""
+    if program.device is None:
+        return [{} for _ in program.steps]
+    resources = program.device.resources
+    return [
+        {
+            "launch": asdict(step.launch),
+            "resources": asdict(resources[step.kernel]) if step.kernel in resources else None,
+            "least_traffic": asdict(traffic),
+        }
+        for step, traffic in zip(program.steps, least_traffic(program), strict=True)
+        if step.launch is not None
+    ]
 
 
 def nincc_version() -> str:

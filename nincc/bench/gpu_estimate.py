@@ -5,7 +5,7 @@ Counts are exact: every block runs.  Times are a roofline's on the target's refe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from nincc.emulate.cuda.session import gpu_target_of
 from nincc.emulate.ptx.estimate import estimate_launch
 from nincc.errors import UsageError
 from nincc.gpu_target import SECTOR, GpuTarget, fma_lanes
+from nincc.progress import OnProgress
 
 CAVEAT = (
     "estimates, not timings: instructions and 32-byte sectors of one interpreted inference; 'from L2' are the sectors"
@@ -30,7 +31,6 @@ SUMMED = (
 )  # fmt: skip
 """Fields whose sums over the launches say something of the net."""
 
-OnProgress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)

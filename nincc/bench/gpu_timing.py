@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,7 @@ from nincc.bench.process import PeerFailure, WorkerProcess, save_arrays
 from nincc.bench.statistics import Timing, summarise
 from nincc.bench.subject import Subject, read_subject
 from nincc.errors import DeviceError, UsageError
-
-OnProgress = Callable[[str, int, int], None]
+from nincc.progress import OnProgress
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ def profile_layers(subject: Subject, threads: int, seed: int, peak: Peak) -> tup
     """
     seconds = profile_steps(subject, threads, seed)
     kernels = subject.manifest["kernels"]
-    return _summed([_layer(kernel, second, peak) for kernel, second in zip(kernels, seconds, strict=True)])
+    return summed([_layer(kernel, second, peak) for kernel, second in zip(kernels, seconds, strict=True)])
 
 
 def profile_steps(subject: Subject, threads: int, seed: int) -> list[float]:
@@ -100,7 +100,7 @@ def _step_seconds(subject: Subject, artefact: Path, threads: int, seed: int, fol
     return [float(second) for second in np.median(np.asarray(runs), axis=0)]
 
 
-def _summed(results: list[LayerResult]) -> tuple[LayerResult, ...]:
+def summed(results: list[LayerResult]) -> tuple[LayerResult, ...]:
     """The runs of a layer that takes the batch in parts as one row, where the first of them stands."""
     rows: dict[tuple[str, str, str], LayerResult] = {}
     for result in results:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter, sleep
@@ -21,17 +21,13 @@ from nincc.bench.process import PeerFailure, save_arrays
 from nincc.bench.result import BenchResult, LayerResult, Machine, ProgramResult
 from nincc.bench.subject import Subject, file_for_peers, read_subject
 from nincc.errors import ToolError, UsageError
+from nincc.progress import OnProgress, silent
 from nincc.target import Target, native_target
 
 BUSY = 0.1  # cores that other programs keep busy; above it, timings are doubtful
 _LOOK = 0.5  # seconds of watching what the others do
 
 #: Told what is being done, and of how many steps how many are done (0 of 0: not known).
-OnProgress = Callable[[str, int, int], None]
-
-
-def _silent(doing: str, done: int, total: int) -> None:
-    pass
 
 
 @dataclass(frozen=True)
@@ -54,7 +50,7 @@ def bench(
     artefact: str | os.PathLike[str],
     model: str | os.PathLike[str] | None = None,
     options: BenchOptions = BenchOptions(),
-    on_progress: OnProgress = _silent,
+    on_progress: OnProgress = silent,
 ) -> BenchResult:
     """Times the artefact, with ``model`` also its peers, and gives what was found.
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-OnProgress = Callable[[str, int, int], None]
+from nincc.progress import OnProgress
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 

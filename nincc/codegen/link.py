@@ -9,6 +9,7 @@ from nincc.codegen.driver import Driver, api_symbols, driver_sources
 from nincc.codegen.stubs import make_stubs
 from nincc.codegen.toolchain import assemble, compile_c, link, llvm_tool
 from nincc.errors import InternalError
+from nincc.target import Target
 
 
 def build_libraries(
@@ -34,6 +35,18 @@ def build_libraries(
     _localise(driver, work)
     llvm_tool("llvm-ar", ["rcsD", str(out / f"lib{driver.name}.a"), f"{driver.name}.o"], work)
     _link_shared(driver, libc, work, out)
+
+
+def relink(archive: Path, more: Sequence[str], target: Target, libc: str, output: str, work: Path) -> Path:
+    """Links a static library's code and the objects ``more`` of ``work`` to a shared library there.
+
+    Unlike the one that ships it has all of the code's symbols.
+    """
+    name = archive.name.removeprefix("lib").removesuffix(".a")
+    llvm_tool("llvm-ar", ["x", str(archive.resolve())], work)
+    stubs = make_stubs(target, libc, work)
+    link(["-shared", "-Bsymbolic", f"{name}.o", *more, *stubs, "-o", output], work)
+    return work / output
 
 
 def _localise(driver: Driver, work: Path) -> None:

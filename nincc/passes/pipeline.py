@@ -33,7 +33,7 @@ from nincc.target import AnyTarget
 
 relay = tvm.relay
 
-COMMON: tuple[Pass, ...] = (
+CANONICAL: tuple[Pass, ...] = (
     # Inference only: batch normalisation opened up, training's leftovers gone, constants computed.
     ExpandBatchNorm(),
     SimplifyInference(),
@@ -45,9 +45,10 @@ COMMON: tuple[Pass, ...] = (
     FoldPadding(),
     FoldScaleAxis(),
     CanonicalizeGlobalPool(),
-    # A CPU's first blocks, a part of the batch at a time.
-    SplitBatch(),
-    # Kernels: each pass leaves pack and unpack around what it emits.
+)
+
+KERNELS: tuple[Pass, ...] = (
+    # Each pass leaves pack and unpack around what it emits.
     Conv1x1ToGemm(),
     FoldGlobalAvgPool(),
     PickConvAlgorithm(),
@@ -60,13 +61,17 @@ COMMON: tuple[Pass, ...] = (
 )
 
 PIPELINE: tuple[Pass, ...] = (
-    *COMMON,
+    *CANONICAL,
+    # The first blocks, a part of the batch at a time.
+    SplitBatch(),
+    *KERNELS,
     # 1×1 convolutions that now follow each other share a kernel.
     FuseGemmChain(),
 )
 
 GPU_PIPELINE: tuple[Pass, ...] = (
-    *COMMON,
+    *CANONICAL,
+    *KERNELS,
     # Launches: layers that share one, each cut to fill the card.
     FuseMlpconv(),
     FuseHead(),

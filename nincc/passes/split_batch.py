@@ -44,9 +44,10 @@ class SplitBatch(Pass):
 
     def run(self, function: Any, options: CompileOptions, record: PassRecord) -> Any:
         """Splits where it pays; a batch of one image, or a net that mixes images, stays whole."""
+        assert isinstance(options.target, Target)
         graph = Graph(function)
         batch = _batch(graph)
-        if batch < 2 or not isinstance(options.target, Target):
+        if batch < 2:
             return function
         chosen = _first_blocks(graph, batch, options.target)
         if isinstance(chosen, str):
@@ -93,15 +94,14 @@ def _first_blocks(graph: Graph, batch: int, target: Target) -> _Prefix | str:
 def _blocks(graph: Graph, batch: int) -> Iterator[tuple[_Prefix, list[Node]]]:
     """Each block of the net, as what lies up to its end and as the convolutions' maps of its own."""
     readers = _readers(graph)
-    passed: list[Node] = list(graph.function.params)
-    block: list[Node] = []
-    live = set(passed)
+    passed: set[Node] = set(graph.function.params)
+    live, block = set(passed), []
     for node in graph.nodes:
         if not isinstance(node, relay.Call):
             continue
         if not _by_image(node, batch):
             return
-        passed.append(node)
+        passed.add(node)
         live = {one for one in (*live, node) if any(reader not in passed for reader in readers.get(one, ()))}
         if is_call(node, "nn.conv2d"):
             block.append(node)
@@ -123,11 +123,13 @@ def _readers(graph: Graph) -> dict[Node, list[Node]]:
 
 def _by_image(node: Node, batch: int) -> bool:
     """Whether each image of the result is computed from the same image of the operands."""
-    known = is_elementwise(node) or is_call(node, "nn.conv2d", "nn.bias_add", "nn.pad", *POOLS)
-    computed = [one for one in node.args if value(one) is None]
-    constants = [array for array in map(value, node.args) if array is not None and not is_call(node, "nn.conv2d")]
-    whole = all(is_tensor(one, 4) and shape(one)[0] == batch for one in (node, *computed))
-    return known and whole and all(array.ndim < 4 or array.shape[0] == 1 for array in constants)
+    computed = [node, *(one for one in node.args if value(one) is None)]
+    if not all(is_tensor(one, 4) and shape(one)[0] == batch for one in computed):
+        return False
+    if is_call(node, "nn.conv2d", "nn.bias_add", "nn.pad", *POOLS):
+        return True
+    constants = [array for array in map(value, node.args) if array is not None]
+    return is_elementwise(node) and all(array.ndim < 4 or array.shape[0] == 1 for array in constants)
 
 
 def _starts_block(reader: Node) -> bool:

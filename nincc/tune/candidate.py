@@ -79,6 +79,7 @@ def _timer(target: Target) -> Path:
 
     folder = Path(tempfile.mkdtemp(prefix="nincc-timer-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    (folder / "measure.c").write_text(_SOURCE.read_text())
+    for source in (_SOURCE, _SOURCE.with_name("packed.h")):
+        (folder / source.name).write_text(source.read_text())
     compile_c("measure.c", "measure.o", target, "glibc", folder)
     return folder / "measure.o"

@@ -1,33 +1,13 @@
 /* Runs one candidate kernel and times it: linked to its object, for this machine or for a board behind TVM's RPC.
 
    Every run starts as in a net: weights out of the near caches, the input in them. */
-#define _POSIX_C_SOURCE 199309L /* clock_gettime */
-#include <stddef.h>
-#include <stdint.h>
-#include <time.h>
+#include "packed.h"
 
 typedef struct {
     void *sync;
     int32_t tasks;
 } parallel_env;
 typedef int (*parallel_body)(int task, parallel_env *env, void *closure);
-
-/* What a TVM function gets for a tensor: the start of dlpack.h's DLTensor. */
-typedef struct {
-    void *data;
-    int32_t device[2];
-    int32_t dimensions;
-    uint8_t code, bits;
-    uint16_t lanes;
-    int64_t *shape, *strides;
-    uint64_t byte_offset;
-} tensor;
-
-typedef union {
-    int64_t integer;
-    double number;
-    tensor *array;
-} value;
 
 #define MOST_POINTERS 16
 
@@ -50,13 +30,6 @@ static void touch(const float *data, int64_t bytes)
     float sum = 0;
     for (int64_t i = 0; i < bytes / 4; i += 16) sum += data[i];
     nincc_touched = sum;
-}
-
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
 #define AS(...) ((int32_t(*)(__VA_ARGS__))(uintptr_t)candidate)
@@ -96,11 +69,6 @@ static int64_t bytes_of(const tensor *array)
     int64_t bytes = array->bits / 8;
     for (int32_t i = 0; i < array->dimensions; ++i) bytes *= array->shape[i];
     return bytes;
-}
-
-static void *data_of(const tensor *array)
-{
-    return (char *)array->data + array->byte_offset;
 }
 
 /* The same as a function of TVM's calling convention: tasks, the evicted array, the seconds, then the pointers. */

@@ -1,26 +1,7 @@
 /* Runs a whole net and times it: linked to its static library, for a board behind TVM's RPC.
 
    NET is the prefix of the library's functions; the file that includes this one defines it. */
-#include <stddef.h>
-#include <stdint.h>
-#include <time.h>
-
-/* What a TVM function gets for a tensor: the start of dlpack.h's DLTensor. */
-typedef struct {
-    void *data;
-    int32_t device[2];
-    int32_t dimensions;
-    uint8_t code, bits;
-    uint16_t lanes;
-    int64_t *shape, *strides;
-    uint64_t byte_offset;
-} tensor;
-
-typedef union {
-    int64_t integer;
-    double number;
-    tensor *array;
-} value;
+#include "packed.h"
 
 #define JOIN(a, b) a##b
 #define NAME(a, b) JOIN(a, b)
@@ -45,18 +26,6 @@ static int32_t run(void *c, void **p, int32_t count)
     case 6: return AS(P, P, P, P, P, P, P)(c, p[0], p[1], p[2], p[3], p[4], p[5]);
     default: return -1;
     }
-}
-
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
-static void *data_of(const tensor *array)
-{
-    return (char *)array->data + array->byte_offset;
 }
 
 #define MOST_TENSORS 6

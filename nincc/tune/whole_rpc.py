@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from nincc._tvm import tvm
-from nincc.codegen.stubs import make_stubs
-from nincc.codegen.toolchain import compile_c, link, llvm_tool
+from nincc.codegen.link import relink
+from nincc.codegen.toolchain import compile_c
 from nincc.errors import DeviceError
 from nincc.frontend.model import Model
 from nincc.options import CompileOptions
@@ -54,14 +54,12 @@ def net_library(model: Model, options: CompileOptions, folder: Path) -> Path:
     """The net and what times it as one shared library."""
     assert isinstance(options.target, Target)
     built = build_net(model, options, folder)
-    name = options.name
-    llvm_tool("llvm-ar", ["x", str(built.folder / f"lib{name}.a")], folder)
-    (folder / "net.c").write_text(f"#define _POSIX_C_SOURCE 199309L\n#define NET {name}\n{_SOURCE.read_text()}")
-    compile_c("net.c", "net_timer.o", options.target, options.libc, folder)
-    stubs = make_stubs(options.target, options.libc, folder)
-    library = folder / f"{folder.name}.so"
-    link(["-shared", "-Bsymbolic", f"{name}.o", "net_timer.o", *stubs, "-o", str(library)], folder)
-    return library
+    for source in (_SOURCE, _SOURCE.with_name("packed.h")):
+        (folder / source.name).write_text(source.read_text())
+    (folder / "timer.c").write_text(f'#define NET {options.name}\n#include "net.c"\n')
+    compile_c("timer.c", "timer.o", options.target, options.libc, folder)
+    archive = built.folder / f"lib{options.name}.a"
+    return relink(archive, ["timer.o"], options.target, options.libc, f"{folder.name}.so", folder)
 
 
 class _Board:

@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from math import prod
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from nincc.codegen.child import compile_in_child
-from nincc.codegen.program import Buffer, Program, Step
+from nincc.codegen.program import Program, Step
 from nincc.emulate.arm.count import Ran, run_inference
-from nincc.emulate.ptx import Counts, Memory, Module
+from nincc.emulate.cuda.count import count_launches
+from nincc.emulate.cuda.gpu import Launched
 from nincc.frontend.model import Model
 from nincc.gpu_target import GpuTarget
 from nincc.options import CompileOptions
@@ -28,8 +26,6 @@ from nincc.tune.collect import NetTask, kernels_of
 from nincc.tune.options import NetTime
 from nincc.tune.run_ptx import launch_seconds
 from nincc.tune.run_static import CLOCK_HZ, block_cycles, kernel_seconds
-
-Array = np.ndarray[Any, Any]
 
 
 def estimate_net(model: Model, options: CompileOptions, records: Path) -> NetTime:
@@ -44,10 +40,10 @@ def net_seconds(model: Model, options: CompileOptions) -> float:
     rng = np.random.default_rng(0)
     inputs = [rng.standard_normal(spec.shape, dtype=np.float32) for spec in model.inputs]
     with tempfile.TemporaryDirectory(prefix="nincc-net-") as name:
-        if isinstance(options.target, GpuTarget):
-            program = compile_in_child(model, options, Path(name)).program
-            return _gpu_seconds(program, inputs, options.target, tasks)
         built = build_net(model, options, Path(name))
+        if isinstance(options.target, GpuTarget):
+            launched = count_launches(built.folder, inputs, lambda launch: None)
+            return _gpu_seconds(built.program, launched, options.target, tasks)
         ran = run_inference(built.folder, built.manifest, inputs)
     return _cpu_seconds(built.program, ran, options.target, tasks)
 
@@ -69,47 +65,17 @@ def _cpu_seconds(program: Program, ran: Ran, target: Target, tasks: dict[str, Ne
     return total
 
 
-def _gpu_seconds(program: Program, inputs: Sequence[Array], target: GpuTarget, tasks: dict[str, NetTask]) -> float:
+def _gpu_seconds(
+    program: Program, launched: Sequence[Launched], target: GpuTarget, tasks: dict[str, NetTask]
+) -> float:
     total = 0.0
-    for step, counts in run_launches(program, inputs):
+    for step, launch in zip(program.steps, launched, strict=True):
         task = _task_of(step, tasks)
         plan = task.space.launch(task.rule) if task is not None and isinstance(task.space, LaunchSpace) else None
-        total += launch_seconds(counts, target, plan)
+        total += launch_seconds(launch.counts, target, plan)
     return total
 
 
 def _task_of(step: Step, tasks: dict[str, NetTask]) -> NetTask | None:
     """The task that a step is; None where it is none, though it may bear a layer's name."""
     return tasks.get(step.layer) if step.op in (*TUNED, *GPU_TUNED) else None
-
-
-def run_launches(program: Program, inputs: Sequence[Array]) -> list[tuple[Step, Counts]]:
-    """Every launch of a GPU's program in the interpreter, in order, and its counts."""
-    module, memory = Module(program.ptx), Memory()
-    places = _places(program, inputs, memory)
-    found = []
-    for step in program.steps:
-        assert step.launch is not None
-        given = [places[number] for number in step.arguments]
-        launch = step.launch
-        counts = module.launch(
-            step.kernel, launch.grid, launch.block, launch.shared_bytes, given, memory, detect_races=False
-        )
-        found.append((step, counts))
-    return found
-
-
-def _places(program: Program, inputs: Sequence[Array], memory: Memory) -> list[int]:
-    """The address of each buffer: workspace and weights are one allocation each."""
-    weights, workspace = memory.allocate(len(program.weights)), memory.allocate(program.workspace_bytes)
-    memory.write(weights, program.weights)
-    tensors = [memory.allocate(4 * prod(spec.shape)) for spec in (*program.inputs, *program.outputs)]
-    for tensor, array in zip(tensors, inputs, strict=False):
-        memory.write(tensor, array)
-
-    def place(buffer: Buffer) -> int:
-        if buffer.kind in ("constant", "workspace"):
-            return (weights if buffer.kind == "constant" else workspace) + buffer.offset
-        return tensors[buffer.offset + (len(program.inputs) if buffer.kind == "output" else 0)]
-
-    return [place(buffer) for buffer in program.buffers]

@@ -38,56 +38,51 @@ def trial(request: dict[str, Any], tell: Tell) -> dict[str, Any]:
     """Builds the candidate, holds its output against the reference, and only then gives its time."""
     target = target_of(request["target"])
     tell({"phase": "build"})
-    if isinstance(target, GpuTarget):
-        return _launch_trial(request, target, tell)
-    return _kernel_trial(request, target, tell)
-
-
-def _kernel_trial(request: dict[str, Any], target: Target, tell: Tell) -> dict[str, Any]:
-    from nincc.tune.candidate import build
-
     with tempfile.TemporaryDirectory(prefix="nincc-trial-") as folder:
         try:
-            candidate = build(request["name"], request["args"], request["config"], target, Path(folder))
+            candidate = _build(request, target, Path(folder))
         except Exception as error:
             return failure(BAD_CODE, error)
-        workload = candidate.space.task.workload
-        sample = _sample(workload, request["seed"])
-        arrays = packed(candidate.space, candidate.knobs, sample)
-        tell({"phase": "run"})
         try:
-            result = _run(request["runner"], candidate, arrays, target, tell)
+            off, allowed, seconds, note = _try(candidate, request, target, tell)
         except DeviceError as error:
             broken = type(error).__name__ == "Lost"
             return {**failure(CRASHED if broken else FAILED, error), "lost": True}
         except NinccError as error:
             return failure(CRASHED, error)
-    off, allowed = error_of(candidate.space, candidate.knobs, sample, result.output)
-    note = {"where": result.where} if result.where else {}
-    return _judged(off, allowed, result.seconds, {**note, **({"estimate": True} if result.estimate else {})})
-
-
-def _launch_trial(request: dict[str, Any], target: GpuTarget, tell: Tell) -> dict[str, Any]:
-    from nincc.tune.launch_trial import build_launch, try_launch
-
-    with tempfile.TemporaryDirectory(prefix="nincc-trial-") as folder:
-        try:
-            candidate = build_launch(request["name"], request["args"], request["config"], target, Path(folder))
-        except Exception as error:
-            return failure(BAD_CODE, error)
-    tell({"phase": "run"})
-    try:
-        off, allowed, seconds = try_launch(candidate, target, request["seed"])
-    except NinccError as error:
-        return failure(CRASHED, error)
-    return _judged(off, allowed, seconds, {"estimate": True})
-
-
-def _judged(off: float, allowed: float, seconds: float, note: dict[str, Any]) -> dict[str, Any]:
-    """The answer of a candidate that ran: its time counts if its output is right."""
     if off > allowed:
         return {"error": WRONG, "text": f"off by {off:.1e} of the largest output, {allowed:.1e} allowed"}
     return {"seconds": seconds, "note": {"off": float(f"{off:.1e}"), **note}}
+
+
+def _build(request: dict[str, Any], target: AnyTarget, folder: Path) -> Any:
+    """A GPU's launch, or a CPU's kernel with what times it."""
+    point = request["name"], request["args"], request["config"]
+    if isinstance(target, GpuTarget):
+        from nincc.tune.launch_trial import build_launch
+
+        return build_launch(*point, target, folder)
+    from nincc.tune.candidate import build
+
+    return build(*point, target, folder)
+
+
+def _try(
+    candidate: Any, request: dict[str, Any], target: AnyTarget, tell: Tell
+) -> tuple[float, float, float, dict[str, Any]]:
+    """Its error, the most that may be, its seconds, and what the record notes of them."""
+    if isinstance(target, GpuTarget):
+        from nincc.tune.launch_trial import try_launch
+
+        tell({"phase": "run"})
+        return *try_launch(candidate, target, request["seed"]), {"estimate": True}
+    sample = _sample(candidate.space.task.workload, request["seed"])
+    arrays = packed(candidate.space, candidate.knobs, sample)
+    tell({"phase": "run"})
+    result = _run(request["runner"], candidate, arrays, target, tell)
+    off, allowed = error_of(candidate.space, candidate.knobs, sample, result.output)
+    note = {"where": result.where} if result.where else {}
+    return off, allowed, result.seconds, {**note, **({"estimate": True} if result.estimate else {})}
 
 
 def failure(number: int, error: Exception) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from nincc.bench.layers import _summed, multiplication_share, profile_layers
+from nincc.bench.layers import multiplication_share, profile_layers, summed
 from nincc.bench.peak import Peak
 from nincc.bench.result import LayerResult
 from nincc.bench.subject import read_subject
@@ -68,4 +68,4 @@ def test_direct_kernels_need_all():
 
 def test_a_kernel_that_runs_for_parts_of_a_batch_is_one_row():
     conv, gemm = (LayerResult(name, "nincc.gemm", "gemm", 10, 2.0, 1.0) for name in ("conv1", "cccp1"))
-    assert _summed([conv, gemm, conv]) == (replace(conv, macs=20, seconds=4.0, limit=2.0), gemm)
+    assert summed([conv, gemm, conv]) == (replace(conv, macs=20, seconds=4.0, limit=2.0), gemm)

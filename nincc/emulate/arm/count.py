@@ -9,8 +9,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from nincc.codegen.stubs import make_stubs
-from nincc.codegen.toolchain import link, llvm_tool
+from nincc.codegen.link import relink
 from nincc.emulate.arm.elf import Elf, Symbol
 from nincc.emulate.arm.listing import INSTRUCTION_BYTES, Instruction, Listing
 from nincc.emulate.arm.qemu import target_of
@@ -80,10 +79,7 @@ def run_inference(folder: Path, manifest: Mapping[str, Any], inputs: Sequence[Ar
 
 def _with_symbols(folder: Path, manifest: Mapping[str, Any], work: Path) -> Path:
     name, target = manifest["name"], target_of(manifest["target"])
-    llvm_tool("llvm-ar", ["x", str(folder.resolve() / f"lib{name}.a")], work)
-    stubs = make_stubs(target, manifest["target"]["libc"], work)
-    link(["-shared", "-Bsymbolic", f"{name}.o", *stubs, "-o", "counted.so"], work)
-    return work / "counted.so"
+    return relink(folder / f"lib{name}.a", [], target, manifest["target"]["libc"], "counted.so", work)
 
 
 def _per_instruction(listing: Listing, blocks: Mapping[tuple[int, int], int]) -> list[int]:

@@ -98,6 +98,7 @@ def row_padding(row: int, pixel: int, lanes: tuple[int, int], strides: int) -> i
     if lanes[0] == 1:
         return 0
     places = [(i, j) for i in range(lanes[0]) for j in range(lanes[1])]
-    return _best(_paddings(BANKS, 1), lambda p, _: collisions(i * (row + p) * strides + j * pixel for i, j in places))[
-        0
-    ]
+    padding, _ = _best(
+        _paddings(BANKS, 1), lambda p, _: collisions(i * (row + p) * strides + j * pixel for i, j in places)
+    )
+    return padding

@@ -124,9 +124,7 @@ class LaunchCost:
 
     @property
     def score(self) -> float:
-        """What the rule chooses by: the clocks, and a little for each instruction, of which a card has only so many
-        watts.
-        """
+        """What the rule chooses by: the clocks, and a little for each instruction, which takes power."""
         return self.clocks + FRUGALITY * self.instructions / (WARP * SCHEDULERS * self.target.sm_count)
 
     @property
@@ -179,23 +177,17 @@ class LaunchCost:
 
 
 COLUMN = 10
-"""Instructions for an element of the im2col matrix, where the tile is one row of pixels; else its row is to be
-found.
-"""
+"""Instructions for an element of the im2col matrix, where the tile is one row; else its row is to be found."""
 POOLED = 10
 """Instructions of a thread for each element of a pool's window: its place, a load, four comparisons."""
 FRUGALITY = 2.5
-"""How far a plan of fewer instructions may take longer: the clocks of a plan that does nothing but issue, as a
-share.
-"""
+"""How far a plan of fewer instructions may take longer: a share of the clocks that issuing alone takes."""
 PROLOGUE = 40
 """Instructions of a thread to find its place."""
 
 
 def least_clocks(blocks: int, work: float, threads: int, stage: Stage, target: GpuTarget) -> float:
-    """Clocks that a launch takes at least: ``work`` multiply-adds a block, and the loads of ``stage``'s register
-    tile.
-    """
+    """Clocks that a launch takes at least: ``work`` multiply-adds a block, and the loads of ``stage``'s tile."""
     rate = WARP * SCHEDULERS / fma_lanes(target.sm)
     each = -(-blocks // target.sm_count)
     together = min(each, max(1, target.threads // threads))

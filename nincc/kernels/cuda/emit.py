@@ -1,8 +1,7 @@
 """The GPU kernels' pen: :class:`~nincc.kernels.emit.Emitter` for the code of one thread.
 
 Vectors are quads of float32.  A thread's registers are buffers of scope "local" that only constant indices reach, so
-that
-LLVM keeps them in registers; shared memory is one buffer an allocation.
+that LLVM keeps them in registers; shared memory is one buffer an allocation.
 """
 
 from __future__ import annotations
@@ -95,8 +94,7 @@ class ThreadEmitter(RegisterEmitter):
         """``work(row, quad)`` for rows × quads items, shared among the threads.
 
         A thread keeps its quad where that leaves few idle: neighbours do neighbouring quads of a row, and what
-        depends on the
-        quad alone is computed once.
+        depends on the quad alone is computed once.
         """
         if shares_evenly(rows, quads, self.threads):
             items = rows * quads

@@ -40,12 +40,11 @@ class Patch:
 class Plan:
     """One launch.
 
-    ``gather`` says what is staged: "patch", the pixels that the tile's windows cover, ``chunk`` channels at a time; or
-    "columns", the im2col matrix, ``chunk`` of its columns at a time.  ``partials`` > 0: the source holds that many
-    partial sums, still without the
-    bias and activation of the layer that made them.  ``tile`` (rows, columns of pixels) is cut into ``lanes``
-    interleaved pixels of neighbouring threads.  ``slices`` blocks share the output channels, ``splits`` (kernel rows,
-    channels) the reduction: then the output is partial sums.
+    ``gather`` says what is staged: "patch", the pixels that the tile's windows cover, ``chunk`` channels at a time;
+    or "columns", the im2col matrix, ``chunk`` of its columns at a time. ``partials`` > 0: the source holds that many
+    partial sums, still without the bias and activation of the layer that made them. ``tile`` (rows, columns of
+    pixels) is cut into ``lanes`` interleaved pixels of neighbouring threads. ``slices`` blocks share the output
+    channels, ``splits`` (kernel rows, channels) the reduction: then the output is partial sums.
 
     ``flat`` is "no"; "all", for a 1×1 layer, whose pixels of all images are taken as one row; or "image", where each
     image's are.  ``epilogue`` is what becomes of the last layer's maps: "map" stores them; "sums" stores each tile's

@@ -1,8 +1,7 @@
 """The cost rule for a GPU: which layers share a launch, and how each launch is cut.  No TVM.
 
 A run of layers is cut into launches in every way; each launch takes its cheapest plan by
-:mod:`nincc.kernels.cuda.cost`;
-the cheapest cut wins.  The rule never measures; tuned records refine it.
+:mod:`nincc.kernels.cuda.cost`; the cheapest cut wins.  The rule never measures; tuned records refine it.
 """
 
 from __future__ import annotations

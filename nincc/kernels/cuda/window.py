@@ -15,8 +15,6 @@ tir = tvm.tir
 Read = Callable[[Expr, Expr], Expr]
 """``read(y, x)``: a quad of a pixel of the map."""
 
-UNROLLED = 25
-
 
 def pooled(em: ThreadEmitter, pool: Pooling, size: Pair, read: Read, at: tuple[Expr, Expr]) -> Expr:
     """Output pixel ``at`` (y, x) of the pool of a map of ``size``; it may stand under a condition."""
