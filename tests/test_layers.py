@@ -15,7 +15,7 @@ PACKAGE = ROOT / "nincc"
 
 LAYERS = [
     {"errors"},
-    {"resources", "tensor", "_tvm"},
+    {"progress", "resources", "tensor", "_tvm"},
     {"gpu_target"},
     {"target", "macs", "zoo"},
     {"options"},
