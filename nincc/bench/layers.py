@@ -154,7 +154,8 @@ def multiplication_share(kernel: Mapping[str, Any]) -> float:
 def _chain_share(schedule: Mapping[str, Any]) -> float:
     depths = [schedule["channels"], *schedule["units"][:-1]]
     cut = zip(depths, schedule["units"], schedule["activations"], schedule["strassen"], strict=True)
-    layers = [ChainLayer(depth, units, name, bool(flag), schedule["lanes"]) for depth, units, name, flag in cut]
+    lanes, mr = schedule["lanes"], schedule["mr"]
+    layers = [ChainLayer(depth, units, name, bool(flag), lanes, mr) for depth, units, name, flag in cut]
     macs = [layer.depth * layer.units for layer in layers]
     return sum(count * layer.multiplications for count, layer in zip(macs, layers, strict=True)) / sum(macs)
 

@@ -7,9 +7,10 @@ from dataclasses import replace
 
 from nincc._tvm import tvm
 from nincc.codegen.cuda.split import DeviceKernels
-from nincc.codegen.lower import Call, Lowered, Value
+from nincc.codegen.lower import Call, Lowered
 from nincc.codegen.memory import Interval, aligned, plan_memory
 from nincc.codegen.program import Buffer, Program, Step
+from nincc.codegen.values import Value
 from nincc.passes.explain import describe
 from nincc.passes.graph import Graph
 from nincc.tensor import TensorSpec
@@ -47,6 +48,7 @@ class _Planner:
         self.numbers: dict[int, int] = {}
         self.lifetimes: dict[int, list[int]] = {}
         self.constants: dict[bytes, int] = {}
+        self.parts: dict[int, int] = {}
 
     def plan(self) -> None:
         for index, value in enumerate(self.lowered.results):
@@ -66,12 +68,26 @@ class _Planner:
         return len(self.buffers) - 1
 
     def _number(self, value: Value, position: int) -> int:
-        """The buffer of ``value``, made at its first use; its life lasts at least to ``position``."""
+        """The buffer of ``value``, made at its first use; its life lasts at least to ``position``.
+
+        A part lives as long as the value that it lies in.
+        """
+        root, start = value.root
+        if root is not value:
+            whole = self._number(root, position)
+            if id(value) not in self.numbers:
+                self.numbers[id(value)] = self._part(whole, start, value.bytes)
+            return self.numbers[id(value)]
         number = self.numbers.get(id(value))
         if number is None:
             number = self.numbers[id(value)] = self._make(value, position)
         if number in self.lifetimes:
             self.lifetimes[number][1] = position
+        return number
+
+    def _part(self, whole: int, start: int, size: int) -> int:
+        number = self._add(replace(self.buffers[whole], start=start, bytes=size))
+        self.parts[number] = whole
         return number
 
     def _make(self, value: Value, position: int) -> int:
@@ -100,7 +116,9 @@ class _Planner:
         intervals = [Interval(self.buffers[n].bytes, *self.lifetimes[n]) for n in numbers]
         offsets, self.workspace_bytes = plan_memory(intervals)
         for number, offset in zip(numbers, offsets, strict=True):
-            self.buffers[number] = Buffer("workspace", offset, self.buffers[number].bytes)
+            self.buffers[number] = replace(self.buffers[number], offset=offset)
+        for number, whole in self.parts.items():
+            self.buffers[number] = replace(self.buffers[number], offset=self.buffers[whole].offset)
 
 
 def _launches(call: Call, kernels: DeviceKernels, arguments: list[int]) -> list[Step]:

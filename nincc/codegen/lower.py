@@ -2,7 +2,8 @@
 
 The module is fused and brought to A-normal form; each primitive function is lowered by Relay's own
 compiler through its op strategies (ours for ``nincc.*``, TOPI's for the rest), and each call of one
-becomes a :class:`Call`.  Values that only rename another (reshape, tuples) cost nothing.
+becomes a :class:`Call`.  Values that only rename another (reshape, tuples) cost nothing, nor on a CPU do
+parts of one (:mod:`nincc.codegen.values`).
 """
 
 from __future__ import annotations
@@ -10,26 +11,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from nincc._tvm import tvm
 from nincc.codegen.cuda.schedule import Scheduler
 from nincc.codegen.cuda.split import DeviceKernels, split_kernels
 from nincc.codegen.scratch import Hoisted, hoist_scratch
+from nincc.codegen.values import Value, joined, sliced
 from nincc.errors import InternalError
 from nincc.gpu_target import GpuTarget
 from nincc.target import AnyTarget, Target
 
 relay = tvm.relay
-
-
-@dataclass
-class Value:
-    """Bytes that calls produce and read: a graph input, a constant, or a kernel's output."""
-
-    bytes: int
-    input_index: int | None = None
-    constant: np.ndarray[Any, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -79,6 +70,8 @@ def lower(mod: Any, target: AnyTarget, threads: int) -> Lowered:
 class _CpuKernels:
     """Primitive functions to kernels that are called."""
 
+    has_parts = True
+
     def __init__(self, target: Target, threads: int) -> None:
         self.machine = tvm_target(target)
         self._threads = threads
@@ -98,7 +91,9 @@ class _CpuKernels:
 
 
 class _GpuKernels:
-    """Primitive functions to kernels that are launched."""
+    """Primitive functions to kernels that are launched; the driver's tensors have no parts."""
+
+    has_parts = False
 
     def __init__(self, target: GpuTarget) -> None:
         self._scheduler = Scheduler(target)
@@ -156,6 +151,11 @@ class _Lowerer:
         inputs = [value for arg in call.args for value in _flatten(self._value(arg))]
         if _renames_only(function):
             return inputs[0]
+        if self.kernels.has_parts and isinstance(call.checked_type, relay.TensorType):
+            size = _type_bytes(call.checked_type)
+            part = sliced(function, inputs, size) or joined(function, inputs, size)
+            if part is not None:
+                return part
         outputs = [Value(size) for size in _tuple_bytes(call.checked_type)]
         self._emit(function, inputs, outputs)
         return outputs if isinstance(call.checked_type, relay.TupleType) else outputs[0]
@@ -175,10 +175,10 @@ class _Lowerer:
         return self.names[hint]
 
     def _separate_results(self) -> None:
-        """Each graph output is written by a kernel of its own: copies inputs, constants and repeats."""
+        """Each graph output is written by kernels of its own: copies inputs, constants, parts and repeats."""
         seen: list[Value] = []
         for index, value in enumerate(self.result.results):
-            if value.input_index is not None or value.constant is not None or any(value is v for v in seen):
+            if not value.is_written or any(value is v for v in seen):
                 value = self._copy(value)
                 self.result.results[index] = value
             seen.append(value)

@@ -16,11 +16,13 @@ class Buffer:
 
     ``offset`` counts from the start of the weights blob for a constant and of the workspace
     for a workspace buffer; for a graph input or output it is its index in graph order.
+    A part of a value has the value's ``offset`` and lies ``start`` bytes into it.
     """
 
     kind: BufferKind
     offset: int
     bytes: int
+    start: int = 0
 
 
 Extent = tuple[int, int, int]

@@ -111,7 +111,7 @@ class _Rule:
 
     def _layer(self, product: Product, mr: int) -> ChainLayer:
         lanes = self.core.target.lanes
-        plain = ChainLayer(product.depth, product.units, product.activation, False, lanes)
+        plain = ChainLayer(product.depth, product.units, product.activation, False, lanes, mr)
         halved = replace(plain, strassen=True)
         if strassen_error(product.depth) > self.error_budget or not takes_strassen(product.depth, product.units, lanes):
             return plain
@@ -122,13 +122,15 @@ class _Rule:
 
     def _tile_cycles(self, layer: ChainLayer, rows: int, parts: int) -> float:
         """A layer on a tile of ``parts`` register tiles of ``rows`` rows."""
-        core = self.core
-        cycles = (layer.panels - 2 * layer.pairs) * parts * core.register_tile(rows, layer.depth)
-        if not layer.pairs:
-            return cycles
-        products = sum(core.register_tile(rows, depth) for depth in layer.depths)
-        sums = rows * layer.half / layer.lanes * SUM_CYCLES
-        return cycles + layer.pairs * (products + rows * KEPT_CYCLES * core.vector) + sums * core.vector
+        core, cycles = self.core, 0.0
+        for group in layer.groups:
+            if group.is_pair:
+                products = sum(core.register_tile(rows, depth, group.vectors) for depth in layer.depths)
+                cycles += group.count * (products + rows * group.vectors / 2 * KEPT_CYCLES * core.vector)
+            else:
+                cycles += group.count * parts * core.register_tile(rows, layer.depth)
+        sums = rows * layer.half / layer.lanes * SUM_CYCLES if layer.strassen else 0.0
+        return cycles + sums * core.vector
 
     def _chain_cycles(self, chain: Chain) -> float:
         """All layers, with what reading the weights for every block takes beyond what hides, on one core."""

@@ -1,8 +1,8 @@
 """A chain of 1×1 convolutions, cut for one kernel that takes a block of pixels through all of them.  No TVM.
 
 A layer multiplies plainly or by Strassen's algorithm (:mod:`nincc.kernels.strassen`), which halves rows, channels and
-units: where any layer does, a tile of pixels is two register tiles tall.  Strassen's weight panels go in pairs; panels
-without a partner are multiplied plainly.
+units: where any layer does, a tile of pixels is two register tiles tall.  Strassen's weight panels go in pairs; a last
+one without a partner is halved to a narrow pair if register tiles are tall enough, else multiplied plainly.
 """
 
 from __future__ import annotations
@@ -17,37 +17,41 @@ from nincc.kernels.spec import balanced, round_up
 
 CACHE_LINE = 16
 """Floats of a cache line: rows of sums lie that much off a power of two, lest they share cache sets."""
+LEAST_NARROW = 8
+"""Rows of a register tile of one vector that has enough sums for FMAs not to wait for each other."""
 
 
 @dataclass(frozen=True)
 class Group:
     """Neighbouring panels of one layer that are multiplied alike: ``count`` times ``panels`` from ``first`` on.
 
-    ``panels`` is 2 for Strassen's pairs and 1 for plain ones, of which ``vectors`` hold channels.  Weights count rows
-    of a panel's width: ``before`` lie ahead of the group's in its layer, ``rows`` are those of one pair or panel.
+    Strassen's pairs have two sides of ``vectors``: two panels, or the halves of one.  Of a plain panel, ``vectors``
+    hold channels.  Weights count rows of a panel's width: ``before`` lie ahead of the group's in its layer, ``rows``
+    are those of one pair or panel.
     """
 
+    is_pair: bool
     panels: int
+    vectors: int
     first: int
     count: int
-    vectors: int
     before: int
     rows: int
-
-    @property
-    def is_pair(self) -> bool:
-        return self.panels == 2
 
 
 @dataclass(frozen=True)
 class ChainLayer:
-    """One 1×1 convolution, ``depth`` channels to ``units``, plainly or by Strassen's algorithm."""
+    """One 1×1 convolution, ``depth`` channels to ``units``, plainly or by Strassen's algorithm.
+
+    ``mr`` are the most rows of a register tile.
+    """
 
     depth: int
     units: int
     activation: str
     strassen: bool
     lanes: int
+    mr: int
 
     @property
     def panel(self) -> int:
@@ -80,16 +84,29 @@ class ChainLayer:
         return (self.panels - self._ends_in_half) // 2 if self.strassen else 0
 
     @property
+    def narrow_pairs(self) -> int:
+        """1 where a whole panel without a partner is halved to a pair, else 0."""
+        whole = self.panels - self._ends_in_half
+        return whole % 2 if self.strassen and self.mr >= LEAST_NARROW else 0
+
+    @property
     def groups(self) -> list[Group]:
-        """All panels: pairs first, then single ones, a last one of one vector by itself."""
-        paired, whole = 2 * self.pairs, self.panels - self._ends_in_half
-        before = self.pairs * sum(self.depths)
-        found = [
-            Group(2, 0, self.pairs, 2, 0, sum(self.depths)),
-            Group(1, paired, whole - paired, 2, before, self.depth),
-            Group(1, whole, self.panels - whole, 1, before + (whole - paired) * self.depth, self.depth),
+        """All panels: pairs first, then a narrow pair or plain ones, a last one of one vector by itself."""
+        paired, narrow, whole = 2 * self.pairs, self.narrow_pairs, self.panels - self._ends_in_half
+        plain, products = whole - paired - narrow, sum(self.depths)
+        wanted = [
+            (True, 2, 2, self.pairs, products),
+            (True, 1, 1, narrow, -(-products // 2)),
+            (False, 1, 2, plain, self.depth),
+            (False, 1, 1, self.panels - whole, self.depth),
         ]
-        return [group for group in found if group.count]
+        found: list[Group] = []
+        first = before = 0
+        for is_pair, panels, vectors, count, rows in wanted:
+            if count:
+                found.append(Group(is_pair, panels, vectors, first, count, before, rows))
+            first, before = first + count * panels, before + count * rows
+        return found
 
     @property
     def _ends_in_half(self) -> bool:
@@ -104,7 +121,7 @@ class ChainLayer:
     @property
     def multiplications(self) -> float:
         """Multiplications as a share of the plain product's."""
-        return 1 - self.pairs / (4 * self.panels)
+        return 1 - (self.pairs + self.narrow_pairs / 2) / (4 * self.panels)
 
 
 @dataclass(frozen=True)
@@ -165,7 +182,7 @@ def sum_stride(layer: ChainLayer) -> int:
 
 def takes_strassen(depth: int, units: int, lanes: int) -> bool:
     """Whether a layer has two halves of channels and a pair of panels."""
-    return depth > lanes and ChainLayer(depth, units, "none", True, lanes).pairs > 0
+    return depth > lanes and ChainLayer(depth, units, "none", True, lanes, 1).pairs > 0
 
 
 def chain_spec(shape: tuple[int, ...], attrs: Mapping[str, Any]) -> Chain:
@@ -174,7 +191,7 @@ def chain_spec(shape: tuple[int, ...], attrs: Mapping[str, Any]) -> Chain:
     depths = [int(attrs["channels"]), *units[:-1]]
     flags = [bool(int(flag)) for flag in attrs["strassen"]]
     layers = tuple(
-        ChainLayer(depth, count, str(activation), flag, int(attrs["lanes"]))
+        ChainLayer(depth, count, str(activation), flag, int(attrs["lanes"]), int(attrs["mr"]))
         for depth, count, activation, flag in zip(depths, units, attrs["activations"], flags, strict=True)
     )
     for layer in layers:

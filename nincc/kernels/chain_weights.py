@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from nincc.kernels.chain_spec import ChainLayer
+from nincc.kernels.chain_spec import ChainLayer, Group
 from nincc.kernels.pack_weights import Floats
 
 Doubles = NDArray[np.float64]
@@ -21,31 +21,43 @@ def pack_chain(weights: Sequence[NDArray[np.floating]], layers: Sequence[ChainLa
 def pack_chain_bias(biases: Sequence[NDArray[np.floating]], layers: Sequence[ChainLayer]) -> Floats:
     """``[units]`` of each layer → one after another in whole panels.
 
-    A pair's second panel holds the difference to its first: the products that both share bring that one's along.
+    A pair's second side holds the difference to its first: the products that both share bring that one's along.
     """
     packed = []
     for bias, layer in zip(biases, layers, strict=True):
-        padded = np.zeros((layer.panels, layer.panel))
-        padded.reshape(-1)[: layer.units] = bias
-        paired = padded[: 2 * layer.pairs]
-        paired[1::2] -= paired[::2]
-        packed.append(padded.reshape(-1).astype(np.float32))
+        padded = np.zeros(layer.panels * layer.panel)
+        padded[: layer.units] = bias
+        for group in layer.groups:
+            if group.is_pair:
+                start, end = (group.first + group.panels * count for count in (0, group.count))
+                sides = padded[start * layer.panel : end * layer.panel].reshape(-1, 2, group.vectors * layer.lanes)
+                sides[:, 1] -= sides[:, 0]
+        packed.append(padded.astype(np.float32))
     return np.concatenate(packed)
 
 
 def _pack_layer(weight: NDArray[np.floating], layer: ChainLayer) -> Floats:
-    padded = np.zeros((layer.depth, layer.panels, layer.panel))
-    padded.reshape(layer.depth, -1)[:, : layer.units] = weight.T
-    panels = padded.transpose(1, 0, 2)
-    paired, plain = panels[: 2 * layer.pairs], panels[2 * layer.pairs :]
-    rows: list[Doubles] = []
-    for left, right in zip(paired[::2], paired[1::2], strict=True):
-        rows += pair_operands(left, right, layer.half)
-    return np.concatenate([*rows, *plain]).astype(np.float32)
+    padded = np.zeros((layer.depth, layer.panels * layer.panel))
+    padded[:, : layer.units] = weight.T
+    rows = [_pack_group(padded, layer, group, number) for group in layer.groups for number in range(group.count)]
+    return np.concatenate(rows).astype(np.float32)
+
+
+def _pack_group(weight: Doubles, layer: ChainLayer, group: Group, number: int) -> Doubles:
+    """``[K, channels]`` → the rows of one panel or pair of a group."""
+    start = (group.first + number * group.panels) * layer.panel
+    columns = weight[:, start : start + group.panels * layer.panel]
+    if not group.is_pair:
+        return columns
+    left, right = np.split(columns, 2, axis=1)
+    operands = np.concatenate(pair_operands(left, right, layer.half)).ravel()
+    rows = np.zeros((group.rows, layer.panel))
+    rows.reshape(-1)[: operands.size] = operands
+    return rows
 
 
 def pair_operands(left: Doubles, right: Doubles, first: int) -> list[Doubles]:
-    """The weights' side of the seven products, in order of use, for a pair of panels ``[K, panel]``.
+    """The weights' side of the seven products, in order of use, for the sides ``[K, width]`` of a pair.
 
     ``first`` channels make the first half; a second half that is shorter counts as padded by zeros, and products
     that it makes shorter are.

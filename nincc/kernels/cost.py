@@ -58,15 +58,15 @@ class Core:
             covered += max(0.0, share)
         return cycles
 
-    def register_tile(self, rows: int, depth: int) -> float:
-        """Cycles of a register tile of ``rows`` by two vectors over ``depth`` products.
+    def register_tile(self, rows: int, depth: int, vectors: int = 2) -> float:
+        """Cycles of a register tile of ``rows`` by ``vectors`` over ``depth`` products.
 
         Short ones overlap with their neighbours, and then only the pipes' and the stores' work counts.
         """
-        busy, stores = 2 * rows * self.vector, 4 * rows * self.vector
+        busy, stores = vectors * rows * self.vector, 2 * vectors * rows * self.vector
         if depth <= SHALLOW:
             return 1.3 * max(depth * busy, stores)
-        chains = max(1, min(4, -(-8 // (2 * rows))))
+        chains = max(1, min(4, -(-8 // (vectors * rows))))
         return depth * (max(busy, LATENCY / chains) + 0.6) + TILE_OVERHEAD
 
     def row_tiles(self, rows: int, mr: int, depth: int) -> float:

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from nincc._tvm import tvm
-from nincc.kernels.chain_spec import CACHE_LINE, Chain, ChainLayer, chain_spec
+from nincc.kernels.chain_spec import CACHE_LINE, Chain, ChainLayer, Group, chain_spec
 from nincc.kernels.emit import Emitter, Expr, View, div
 from nincc.kernels.register_tile import Sums
 from nincc.kernels.strassen import PRODUCTS, Matrix, Quarters, multiply, strassen, take_sums
@@ -117,8 +117,8 @@ class _Layer:
             with em.loop(group.count, "group") as index:
                 at = em.offset((index * group.rows + group.before) * layer.panel, "weight")
                 panel = em.scalar(index * group.panels + group.first, "panel")
-                multiply_tile = self._pair if group.is_pair else partial(self._panel, group.vectors)
-                self._tiles(partial(multiply_tile, panel, self.weight.at(at)))
+                multiply_tile = self._pair if group.is_pair else self._panel
+                self._tiles(partial(multiply_tile, group, panel, self.weight.at(at)))
 
     def _tiles(self, body: Callable[[_Tile], None]) -> None:
         """``body`` for each tile of the block, once per size that it may have."""
@@ -156,22 +156,25 @@ class _Layer:
         place = self.block.sums.at(self.kernel.em.offset(tile.place * self.kernel.chain.tile_sums, "s"))
         return Quarters(self.layer, self._matrix(tile), place)
 
-    def _pair(self, panel: Expr, weight: View, tile: _Tile) -> None:
-        em, bias = self.kernel.em, self.bias.at(self.kernel.em.offset(panel * self.layer.panel, "bias"))
+    def _pair(self, group: Group, panel: Expr, weight: View, tile: _Tile) -> None:
+        column, width = panel * self.layer.panel, group.vectors * self.layer.lanes
         strassen(
-            em, self._quarters(tile), weight, bias, self.block.kept,
-            lambda i, j, sums: self._store(tile, i, panel + j, sums),
-            self._fetcher(tile, panel, 2, PRODUCTS),
+            self.kernel.em, self._quarters(tile), group.vectors, weight, self._bias(panel), self.block.kept,
+            lambda i, j, sums: self._store(tile, i, column + j * width, sums),
+            self._fetcher(tile, panel, group.panels, PRODUCTS),
         )  # fmt: skip
 
-    def _panel(self, vectors: int, panel: Expr, weight: View, tile: _Tile) -> None:
-        em, matrix, parts = self.kernel.em, self._matrix(tile), self.kernel.chain.parts
-        bias = self.bias.at(em.offset(panel * self.layer.panel, "bias"))
-        fetch = self._fetcher(tile, panel, 1, parts)
+    def _panel(self, group: Group, panel: Expr, weight: View, tile: _Tile) -> None:
+        em, layer, parts, bias = self.kernel.em, self.layer, self.kernel.chain.parts, self._bias(panel)
+        matrix, fetch = self._matrix(tile), self._fetcher(tile, panel, group.panels, parts)
         for part in range(parts):
             fetch(part)
-            sums = multiply(em, matrix.part(part, tile.rows), self.layer.depth, weight, vectors, bias)
-            self._store(tile, part, panel, sums)
+            rows = matrix.part(part, tile.rows)
+            sums = multiply(em, rows, layer.depth, weight, layer.panel, group.vectors, bias)
+            self._store(tile, part, panel * layer.panel, sums)
+
+    def _bias(self, panel: Expr) -> View:
+        return self.bias.at(self.kernel.em.offset(panel * self.layer.panel, "bias"))
 
     def _fetcher(self, tile: _Tile, panel: Expr, panels: int, steps: int) -> Callable[[int], None]:
         """Fetches, step by step, these panels' share of the pixels that the next block reads, and the lines that
@@ -195,11 +198,12 @@ class _Layer:
 
         return fetch
 
-    def _store(self, tile: _Tile, above: int, panel: Expr, sums: Sums) -> None:
-        """Activates and stores a register tile, ``above`` others above it in its tile; no row that the map lacks."""
+    def _store(self, tile: _Tile, above: int, column: Expr, sums: Sums) -> None:
+        """Activates and stores a register tile, ``above`` others above it in its tile, from channel ``column`` on; no
+        row that the map lacks."""
         em, layer, chain = self.kernel.em, self.layer, self.kernel.chain
         first, out = (tile.start, self.kernel.out) if self.is_last else (tile.local, self.block.maps[self.number % 2])
-        target = out.at(em.offset((first + above * tile.rows) * layer.stride + panel * layer.panel, "c"))
+        target = out.at(em.offset((first + above * tile.rows) * layer.stride + column, "c"))
 
         def store(i: int) -> None:
             for v, register in enumerate(sums[i]):

@@ -1,6 +1,6 @@
 """One tile of a GEMM by Strassen's algorithm in Winograd's form: 7 products of quarters instead of 8.
 
-With A's rows and channels, B's channels and a pair of its panels cut in halves,
+With A's rows and channels, B's channels and a pair of its panels (or one panel) cut in halves,
 
     S1 = A21 + A22   S2 = S1 - A11   S3 = A11 - A21   S4 = A12 - S2
     T1 = B12 - B11   T2 = B22 - T1   T3 = B22 - B12   T4 = T2 - B21
@@ -129,11 +129,14 @@ def _sums_at(em: Emitter, sources: list[View], targets: list[View], c: Expr, fir
 
 
 def multiply(
-    em: Emitter, a: Matrix, depth: int, weight: View, vectors: int = 2, bias: View | None = None,
+    em: Emitter, a: Matrix, depth: int, weight: View, width: int, vectors: int, bias: View | None = None,
     into: Sums | None = None,
 ) -> Sums:  # fmt: skip
-    """Σ_k a[·, k] · weight[k] for a register tile, on top of ``into`` or else of ``bias`` (of zero without)."""
-    width, unroll = 2 * em.lanes, unroll_of_target()
+    """Σ_k a[·, k] · weight[k] for a register tile, on top of ``into`` or else of ``bias`` (of zero without).
+
+    ``width``: floats from one row of ``weight`` to the next.
+    """
+    unroll = unroll_of_target()
     return accumulate(
         em, a.rows, vectors, 1, depth,
         lambda i, _, k: a.row(i)[k],
@@ -146,29 +149,30 @@ def multiply(
 
 
 def strassen(
-    em: Emitter, tile: Quarters, weight: View, bias: View, kept: View, store: Store, fetch: Callable[[int], None]
-) -> None:
-    """All of C for one pair of panels, whose weights and (coded) biases lie there.
+    em: Emitter, tile: Quarters, vectors: int, weight: View, bias: View, kept: View, store: Store,
+    fetch: Callable[[int], None],
+) -> None:  # fmt: skip
+    """All of C for one pair with two sides of ``vectors``, whose weights and (coded) biases lie there.
 
     ``kept`` is room for two register tiles; ``fetch`` runs before each of the ``PRODUCTS`` products.
     """
-    depths, sides, panel = tile.layer.depths, tile.sides, tile.layer.panel
-    u_kept, v_kept = kept, kept.at(tile.rows * panel)
+    depths, sides, width = tile.layer.depths, tile.sides, vectors * em.lanes
+    u_kept, v_kept = kept, kept.at(tile.rows * width)
 
     def add(number: int, into: Sums | None, start: View | None = None) -> Sums:
         fetch(number)
-        operand = weight.at(sum(depths[:number]) * panel)
-        return multiply(em, sides[number], depths[number], operand, 2, start, into)
+        operand = weight.at(sum(depths[:number]) * width)
+        return multiply(em, sides[number], depths[number], operand, width, vectors, start, into)
 
     product = add(0, None, bias)
     _keep(em, product, u_kept)
     store(0, 0, add(1, product))
-    u = add(2, _kept(em, tile.rows, u_kept))
+    u = add(2, _kept(em, product, u_kept))
     _keep(em, u, u_kept)
     v = add(3, u)
     _keep(em, v, v_kept)
     store(1, 0, add(4, v))
-    w = add(5, None, bias.at(panel))
+    w = add(5, None, bias.at(width))
     store(1, 1, _added(em, w, v_kept))
     store(0, 1, add(6, _added(em, w, u_kept)))
 
@@ -178,15 +182,15 @@ def _keep(em: Emitter, sums: Sums, place: View) -> None:
         place.store(n * em.lanes, register.load(0))
 
 
-def _kept(em: Emitter, rows: int, place: View) -> Sums:
-    sums = [em.registers(2, "acc") for _ in range(rows)]
+def _kept(em: Emitter, like: Sums, place: View) -> Sums:
+    sums = [em.registers(len(row), "acc") for row in like]
     for n, register in enumerate(register for row in sums for register in row):
         register.store(0, place.load(n * em.lanes))
     return sums
 
 
 def _added(em: Emitter, sums: Sums, place: View) -> Sums:
-    result = _kept(em, len(sums), place)
+    result = _kept(em, sums, place)
     for row, more in zip(result, sums, strict=True):
         for register, other in zip(row, more, strict=True):
             register.store(0, register.load(0) + other.load(0))

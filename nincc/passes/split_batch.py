@@ -4,13 +4,14 @@ before
     %0 = nn.relu(nn.conv2d(%x, w1));                 8 images
     nn.conv2d(nn.max_pool2d(%0), w2)
 after
-    %0 = nn.relu(nn.conv2d(strided_slice(%x, begin=[0], end=[1]), w1));
-    %1 = nn.relu(nn.conv2d(strided_slice(%x, begin=[1], end=[2]), w1));  …
-    nn.conv2d(nn.max_pool2d(concatenate((%0, %1, …))), w2)
+    %0 = nn.max_pool2d(nn.relu(nn.conv2d(strided_slice(%x, begin=[0], end=[1]), w1)));
+    %1 = nn.max_pool2d(nn.relu(nn.conv2d(strided_slice(%x, begin=[1], end=[2]), w1)));  …
+    nn.conv2d(concatenate((%0, %1, …)), w2)
 
 A block of the whole batch writes and reads maps of many megabytes; one image's maps stay near.  What it costs is
 that each part reads the weights anew, so only blocks with many pixels an image are split: those whose arithmetic
-hides it.  A block ends where a pool or a k×k convolution reads it, as there no later pass joins kernels.
+hides it.  A block ends at its pool, or where a k×k convolution reads it: there no later pass joins kernels, but
+for a pool and its reader.  The slices and the concatenation move no bytes (:mod:`nincc.codegen.values`).
 """
 
 from __future__ import annotations
@@ -105,7 +106,7 @@ def _blocks(graph: Graph, batch: int) -> Iterator[tuple[_Prefix, list[Node]]]:
         live = {one for one in (*live, node) if any(reader not in passed for reader in readers.get(one, ()))}
         if is_call(node, "nn.conv2d"):
             block.append(node)
-        if live == {node} and block and all(_starts_block(reader) for reader in readers[node]):
+        if live == {node} and block and _ends_block(node, readers[node]):
             yield _Prefix(node, frozenset(passed), max(map(_bytes, block))), block
             block = []
 
@@ -130,6 +131,13 @@ def _by_image(node: Node, batch: int) -> bool:
         return True
     constants = [array for array in map(value, node.args) if array is not None]
     return is_elementwise(node) and all(array.ndim < 4 or array.shape[0] == 1 for array in constants)
+
+
+def _ends_block(node: Node, readers: list[Node]) -> bool:
+    """A pool, or what is read by pools and convolutions that look at more than one pixel; not what one pool reads."""
+    if is_call(node, *POOLS):
+        return True
+    return not (len(readers) == 1 and is_call(readers[0], *POOLS)) and all(map(_starts_block, readers))
 
 
 def _starts_block(reader: Node) -> bool:

@@ -44,9 +44,9 @@ class ChainSpace(Space):
 
     def chain(self, knobs: Mapping[str, Any]) -> Chain:
         """The kernel's cut, each layer with a ReLU."""
-        flags = zip(self.layers, str(knobs["strassen"]), strict=True)
-        layers = tuple(ChainLayer(depth, units, "relu", flag == "1", self.task.lanes) for (depth, units), flag in flags)
-        return Chain(layers, self.task.workload.args[0], int(knobs["mr"]), int(knobs["block"]), self.task.threads)
+        flags, mr = zip(self.layers, str(knobs["strassen"]), strict=True), int(knobs["mr"])
+        layers = tuple(ChainLayer(*layer, "relu", flag == "1", self.task.lanes, mr) for layer, flag in flags)
+        return Chain(layers, self.task.workload.args[0], mr, int(knobs["block"]), self.task.threads)
 
     def allows(self, knobs: Mapping[str, Any]) -> bool:
         """No block is larger than all tiles."""

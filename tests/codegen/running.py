@@ -44,11 +44,11 @@ def run_program(program: Program, library: ctypes.CDLL, inputs: list[np.ndarray[
 
     def address(buffer: Buffer) -> int:
         if buffer.kind == "input":
-            return int(inputs[buffer.offset].ctypes.data)
+            return int(inputs[buffer.offset].ctypes.data) + buffer.start
         if buffer.kind == "output":
-            return int(outputs[buffer.offset].ctypes.data)
+            return int(outputs[buffer.offset].ctypes.data) + buffer.start
         base = weights if buffer.kind == "constant" else workspace
-        return int(base.ctypes.data) + buffer.offset
+        return int(base.ctypes.data) + buffer.offset + buffer.start
 
     for step in program.steps:
         pointers = [ctypes.c_void_p(address(program.buffers[index])) for index in step.arguments]

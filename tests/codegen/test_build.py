@@ -91,3 +91,59 @@ def test_scratch_of_a_parallel_loop_is_one_slice_a_task(tmp_path: Path, threads:
     expected = np.exp(x.astype(np.float64))
     np.testing.assert_allclose(got, expected / expected.sum(1, keepdims=True), atol=1e-6)
     assert program.workspace_bytes == min(threads, 7) * 4032
+
+
+def halves(x: Any, number: int) -> Any:
+    return relay.strided_slice(x, begin=[2 * number], end=[2 * number + 2], axes=[0])
+
+
+def test_slices_and_joins_of_images_move_nothing(tmp_path: Path) -> None:
+    """Each half through kernels of its own: the parts lie in the input and in the sum's operand."""
+    x = np.random.default_rng(0).standard_normal((4, 4, 4)).astype(np.float32)
+    var = relay.var("x", shape=x.shape)
+    joined = relay.concatenate([relay.nn.softmax(halves(var, n)) for n in (1, 0)], axis=0)
+    program, (got,) = compile_and_run([var], relay.nn.softmax(joined), [x], tmp_path)
+    assert [step.op for step in program.steps] == ["nn.softmax"] * 3
+    sources = [program.buffers[step.arguments[0]] for step in program.steps]
+    assert [(one.kind, one.start) for one in sources] == [("input", 128), ("input", 0), ("workspace", 0)]
+    written = [program.buffers[step.arguments[1]] for step in program.steps[:2]]
+    assert [one.offset + one.start for one in written] == [sources[2].offset, sources[2].offset + 128]
+    np.testing.assert_allclose(got, softmax(softmax(x[[2, 3, 0, 1]])), atol=1e-6)
+
+
+def test_parts_of_an_output(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).standard_normal((4, 4, 4)).astype(np.float32)
+    var = relay.var("x", shape=x.shape)
+    parts = [relay.nn.softmax(halves(var, n)) for n in (0, 1)]
+    body = relay.Tuple([relay.concatenate(parts, axis=0), parts[1]])
+    program, got = compile_and_run([var], body, [x], tmp_path)
+    assert [step.op for step in program.steps] == ["nn.softmax", "nn.softmax", "copy"]
+    np.testing.assert_allclose(got[0], softmax(x), atol=1e-6)
+    np.testing.assert_array_equal(got[1], got[0][2:])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        lambda x: relay.concatenate([x, relay.nn.relu(x)], axis=0),
+        lambda x: (lambda y: relay.concatenate([y, y], axis=0))(relay.nn.softmax(x)),
+        lambda x: relay.concatenate([relay.nn.softmax(x), relay.nn.softmax(x + x)], axis=1),
+        lambda x: relay.nn.softmax(relay.strided_slice(x, begin=[0], end=[4], strides=[2], axes=[0])),
+        lambda x: relay.nn.softmax(relay.strided_slice(x, begin=[1], end=[3], axes=[1])),
+        lambda x: relay.nn.softmax(relay.strided_slice(x, begin=[1], end=[2], axes=[0])),
+    ],
+    ids=["of an input", "twice", "of channels", "every other image", "of rows", "not aligned"],
+)
+def test_what_has_to_be_copied(body: Any, tmp_path: Path) -> None:
+    x = np.random.default_rng(0).standard_normal((4, 3, 5)).astype(np.float32)
+    module = tvm.IRModule.from_expr(relay.Function([var := relay.var("x", shape=x.shape)], body(var)))
+    with tvm.target.Target("llvm"):
+        expected = relay.create_executor("graph", mod=module).evaluate()(x).numpy()
+    program, (got,) = compile_and_run([var], body(var), [x], tmp_path)
+    assert any("concatenate" in step.op or "strided_slice" in step.op for step in program.steps)
+    np.testing.assert_allclose(got, expected, atol=1e-6)
+
+
+def softmax(x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    powers = np.exp(x.astype(np.float64))
+    return np.asarray(powers / powers.sum(-1, keepdims=True))

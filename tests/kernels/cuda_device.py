@@ -12,7 +12,8 @@ import numpy as np
 from nincc._tvm import tvm
 from nincc.codegen.cuda.ptx import emit_kernel, join_module
 from nincc.codegen.cuda.split import DeviceKernels
-from nincc.codegen.lower import Value, lower
+from nincc.codegen.lower import lower
+from nincc.codegen.values import Value
 from nincc.emulate.ptx import Counts, Memory, Module
 from nincc.kernels.ops import call
 from nincc.target import load_target

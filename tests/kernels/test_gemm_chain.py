@@ -73,10 +73,12 @@ def test_any_chain(chain):
 
 
 @pytest.mark.parametrize("lanes", lanes_here())
+@pytest.mark.parametrize("mr", [6, 9])
 @pytest.mark.parametrize("rows, channels", [(1, 40), (49, 41)])
-def test_strassen_with_odd_rows_and_uneven_halves(lanes, rows, channels):
+def test_strassen_with_odd_rows_and_uneven_halves(lanes, rows, channels, mr):
+    """Units make panels and pairs of every kind: narrow ones at 9 rows."""
     x = np.random.default_rng(0).standard_normal((1, channels, rows, 1)).astype(np.float32)
-    y, expected = run(lanes, x, (90, 70, 40), (True, True, False), mr=6, block=1, tasks=3)
+    y, expected = run(lanes, x, (96, 90, 70, 40), (True, True, True, False), mr=mr, block=1, tasks=3)
     assert_close(y, expected, 5e-6)
 
 
@@ -113,23 +115,27 @@ def test_the_seven_products_make_four_quarters():
 
 
 @pytest.mark.parametrize(
-    ("units", "kinds"),
+    ("units", "mr", "kinds"),
     [
-        (64, [(2, 2, 2)]),  # (panels, count, vectors): two pairs
-        (48, [(2, 1, 2), (1, 1, 2)]),
-        (40, [(2, 1, 2), (1, 1, 1)]),
-        (56, [(2, 1, 2), (1, 1, 2), (1, 1, 1)]),
+        (64, 6, [("pair", 2, 2, 2)]),  # panels, count, vectors
+        (48, 6, [("pair", 2, 1, 2), ("plain", 1, 1, 2)]),
+        (48, 8, [("pair", 2, 1, 2), ("pair", 1, 1, 1)]),
+        (40, 8, [("pair", 2, 1, 2), ("plain", 1, 1, 1)]),
+        (56, 6, [("pair", 2, 1, 2), ("plain", 1, 1, 2), ("plain", 1, 1, 1)]),
+        (56, 8, [("pair", 2, 1, 2), ("pair", 1, 1, 1), ("plain", 1, 1, 1)]),
     ],
 )
-def test_panels_go_in_pairs(units, kinds):
-    layer = ChainLayer(32, units, "relu", True, 8)
-    assert [(group.panels, group.count, group.vectors) for group in layer.groups] == kinds
+def test_panels_go_in_pairs(units, mr, kinds):
+    layer = ChainLayer(32, units, "relu", True, 8, mr)
+    names = {True: "pair", False: "plain"}
+    assert [(names[group.is_pair], group.panels, group.count, group.vectors) for group in layer.groups] == kinds
+    assert sum(group.count * group.panels for group in layer.groups) == layer.panels
     plain = replace(layer, strassen=False)
     assert sum(group.count for group in plain.groups) == plain.panels and plain.weight_rows == plain.panels * 32
 
 
 def test_a_tile_is_two_register_tiles_where_any_layer_halves_it():
-    plain = ChainLayer(32, 32, "relu", False, 8)
+    plain = ChainLayer(32, 32, "relu", False, 8, 6)
     assert Chain((plain,), 25, 6, 1, 1).cut == (5, 5, 5)
     chain = Chain((plain, replace(plain, strassen=True)), 25, 6, 1, 1)
     assert chain.cut == (3, 1, 5) and chain.is_ragged and chain.tile_rows == 10

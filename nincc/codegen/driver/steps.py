@@ -52,8 +52,9 @@ def _arguments(program: Program, step: Step) -> list[str]:
 def _pointer(buffer: Buffer) -> str:
     bases = {"constant": "weights", "workspace": "workspace"}
     if buffer.kind in bases:
-        return f"{bases[buffer.kind]} + {buffer.offset}"
-    return f"{buffer.kind}s[{buffer.offset}]"
+        return f"{bases[buffer.kind]} + {buffer.offset + buffer.start}"
+    tensor = f"{buffer.kind}s[{buffer.offset}]"
+    return f"{tensor} + {buffer.start} / sizeof(float)" if buffer.start else tensor
 
 
 def _identifier(name: str) -> str:
