@@ -49,7 +49,7 @@ class Compiled:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="measure docs/performance.md")
-    parser.add_argument("--target", default="x86", metavar="T", help="what to compile for (default x86)")
+    parser.add_argument("--target", default="native", metavar="T", help="what to compile for (default native)")
     parser.add_argument("--nets", default=None, metavar="NAMES", help="only these, separated by commas")
     parser.add_argument("--rounds", type=int, default=20, metavar="N", help="bursts of each program (default 20)")
     parser.add_argument("--print", action="store_true", dest="only_print", help="leave the document alone")

@@ -61,9 +61,11 @@ def load(path: StrPath, threads: int = 1) -> Any:
 
 
 def compile_options(target: str | AnyTarget = "x86", **values: Any) -> CompileOptions:
-    """Checked options; ``values`` are the fields of CompileOptions.  Raises UsageError for a wrong one."""
+    """Checked options; ``values`` are the fields of CompileOptions, paths as text too.  Raises UsageError for a wrong
+    one."""
     chosen = load_target(target) if isinstance(target, str) else target
-    options = CompileOptions(target=chosen, **values)
+    paths = {name: Path(values[name]) for name in ("schedules", "dump_ir") if values.get(name) is not None}
+    options = CompileOptions(target=chosen, **{**values, **paths})
     if not 1 <= options.threads <= MOST_THREADS:
         raise UsageError(f"--threads {options.threads} is out of range", hint=f"give 1 to {MOST_THREADS}")
     if not 0 < options.error_budget < 1:

@@ -131,6 +131,7 @@ def test_a_target_that_cannot_run_here_is_refused_before_the_work(tmp_path: Path
         ({"libc": "newlib"}, "--libc 'newlib'"),
         ({"name": "a-b"}, "'a-b' cannot name a net"),
         ({"schedules": Path("none.jsonl")}, "none.jsonl: no such file"),
+        ({"schedules": "none.jsonl"}, "none.jsonl: no such file"),
         ({"batch": 0}, "--batch 0"),
         ({"batch": 3}, "batch"),
         ({"target": "z80"}, "unknown target 'z80'; known targets:"),
