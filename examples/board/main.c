@@ -36,7 +36,7 @@ static int complain(const char *what)
 
 int main(int argc, char **argv)
 {
-    nin_options options = {sizeof options, argc > 1 ? atoi(argv[1]) : 1, 0};
+    nin_options options = {.size = sizeof options, .threads = argc > 1 ? atoi(argv[1]) : 1};
     int count = argc > 2 ? atoi(argv[2]) : 100;
     double error = 0, *times = malloc((size_t)(count > 0 ? count : 1) * sizeof *times);
     nin_context *context;

@@ -19,7 +19,7 @@ _PTHREAD = """
 """
 _C = """
     calloc malloc free memcpy memmove memset memcmp strlen snprintf vsnprintf getpid sched_yield clock_gettime
-    sigfillset getauxval
+    sigfillset getauxval madvise
 """
 _M_FLOAT = """
     acosf acoshf asinf asinhf atan2f atanf atanhf cbrtf ceilf copysignf cosf coshf erfcf erff exp2f expf

@@ -59,16 +59,16 @@ static void check_start(const char *path)
 static void check_arguments(void)
 {
     float output[OUTPUT], memory[16];
-    toy_options options = {sizeof options, 0, 1};
+    toy_options options = {.size = sizeof options, .device = 1};
     toy_context *context;
     struct {
         toy_options known;
         int unknown;
     } larger = {{sizeof larger, 0, 0}, 1};
     CHECK(toy_open(&options, &context) == TOY_ERROR_ARGUMENT && SAYS("device is 1; this machine has 1"));
-    options = (toy_options){sizeof options, 2, 0};
+    options = (toy_options){.size = sizeof options, .threads = 2};
     CHECK(toy_open(&options, &context) == TOY_ERROR_ARGUMENT && SAYS("threads is 2"));
-    options = (toy_options){4, 0, 0};
+    options = (toy_options){.size = 4};
     CHECK(toy_open(&options, &context) == TOY_ERROR_ARGUMENT && SAYS("sizeof(toy_options)"));
     CHECK(toy_open(&larger.known, &context) == TOY_ERROR_UNSUPPORTED && SAYS("does not know"));
     CHECK(toy_open(NULL, NULL) == TOY_ERROR_ARGUMENT);

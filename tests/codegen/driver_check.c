@@ -39,7 +39,7 @@ static void read_floats(const char *path, float *values, size_t count)
 
 static toy_context *open_with(int threads)
 {
-    toy_options options = {sizeof options, threads, 0};
+    toy_options options = {.size = sizeof options, .threads = threads};
     toy_context *context = NULL;
     CHECK(toy_open(&options, &context) == TOY_OK && context != NULL);
     return context;
@@ -70,7 +70,7 @@ static void check_arguments(void)
 {
     float output[OUTPUT];
     toy_context *context = open_with(1), *none = context;
-    toy_options options = {sizeof options, TOY_MAX_THREADS + 1, 0};
+    toy_options options = {.size = sizeof options, .threads = TOY_MAX_THREADS + 1};
     CHECK(toy_open(&options, &none) == TOY_ERROR_ARGUMENT && none == NULL && SAYS("5; this net was compiled for 1 to 4"));
     options.threads = -1;
     CHECK(toy_open(&options, &none) == TOY_ERROR_ARGUMENT);
@@ -90,13 +90,31 @@ static void check_arguments(void)
     CHECK(strlen(toy_strerror(TOY_ERROR_INTERNAL)) > 0 && strlen(toy_strerror((toy_status)99)) > 0);
 }
 
+/* Weights from the library's file and from the copy that all other contexts share give the same bits. */
+static void check_weights(void)
+{
+    toy_options options = {.size = sizeof options, .map_weights = 1};
+    toy_context *copied = open_with(1), *mapped, *another = open_with(2);
+    CHECK(toy_open(&options, &mapped) == TOY_OK);
+    check_result(copied);
+    check_result(mapped);
+    toy_close(copied);
+    check_result(another);
+    toy_close(another);
+    check_result(mapped);
+    copied = open_with(1);
+    check_result(copied);
+    toy_close(copied);
+    toy_close(mapped);
+}
+
 /* An option field that a later header adds is fine while it is zero. */
 static void check_newer_options(void)
 {
     struct {
         toy_options known;
         int newer, and_another;
-    } options = {{sizeof options, 2, 0}, 0, 0};
+    } options = {{.size = sizeof options, .threads = 2}, 0, 0};
     toy_context *context;
     CHECK(toy_open(&options.known, &context) == TOY_OK);
     toy_close(context);
@@ -131,7 +149,7 @@ static void check_misaligned(void)
 static void check_open_in(void)
 {
     static unsigned char memory[TOY_CONTEXT_BYTES + 8];
-    toy_options options = {sizeof options, 2, 0};
+    toy_options options = {.size = sizeof options, .threads = 2};
     toy_context *context;
     memset(memory, 0xff, sizeof memory);
     CHECK(toy_open_in(memory, TOY_CONTEXT_BYTES - 1, NULL, &context) == TOY_ERROR_MEMORY && context == NULL);
@@ -262,6 +280,7 @@ int main(int argc, char **argv)
     read_floats(argv[2], expected, OUTPUT);
     check_values();
     check_arguments();
+    check_weights();
     check_newer_options();
     check_failing_kernel();
     check_misaligned();

@@ -26,6 +26,10 @@ def build(gcc: str, folder: Path, flags: list[str], driver: Driver | None = None
     return folder / "check"
 
 
+MANY_WEIGHTS = toy_driver(program=toy_program(ahead=5 << 20))
+"""So many that contexts read a copy of them."""
+
+
 def run(command: list[str], folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     command = [*command, "input.f32", "output.f32", *options]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
@@ -37,10 +41,11 @@ def assert_passes(command: list[str], folder: Path, *options: str) -> None:
     assert "all checks passed" in done.stdout
 
 
+@pytest.mark.parametrize("driver", [toy_driver(), MANY_WEIGHTS], ids=["few weights", "many weights"])
 @pytest.mark.parametrize("sanitizer", ["address,undefined", "thread"])
-def test_api_keeps_its_contract_under_sanitizers(gcc: str, tmp_path: Path, sanitizer: str) -> None:
+def test_api_keeps_its_contract_under_sanitizers(gcc: str, tmp_path: Path, sanitizer: str, driver: Driver) -> None:
     flags = ["-O1", "-g", f"-fsanitize={sanitizer}", "-fno-sanitize-recover=all"]
-    check = build(gcc, tmp_path, flags)
+    check = build(gcc, tmp_path, flags, driver)
     assert_passes([str(check)], tmp_path)
 
 
@@ -48,8 +53,9 @@ def test_api_keeps_its_contract_optimised(gcc: str, tmp_path: Path) -> None:
     assert_passes([str(build(gcc, tmp_path, ["-O3"]))], tmp_path)
 
 
-def test_valgrind_finds_no_error_and_no_leak(gcc: str, valgrind: str, tmp_path: Path) -> None:
-    check = build(gcc, tmp_path, ["-O1", "-g"])
+@pytest.mark.parametrize("driver", [toy_driver(), MANY_WEIGHTS], ids=["few weights", "many weights"])
+def test_valgrind_finds_no_error_and_no_leak(gcc: str, valgrind: str, tmp_path: Path, driver: Driver) -> None:
+    check = build(gcc, tmp_path, ["-O1", "-g"], driver)
     flags = ["--error-exitcode=9", "--leak-check=full", "--show-leak-kinds=all", "--errors-for-leak-kinds=all"]
     assert_passes([valgrind, "-q", *flags, str(check)], tmp_path, "no-fork")
 

@@ -152,8 +152,8 @@ int main(void)
 {
     toy_context *toy;
     other_context *other;
-    toy_options options = {sizeof options, 2, 0};
-    other_options other_options_of_mine = {sizeof other_options_of_mine, 3, 0};
+    toy_options options = {.size = sizeof options, .threads = 2};
+    other_options other_options_of_mine = {.size = sizeof other_options_of_mine, .threads = 3};
     if (fread(input, sizeof(float), TOY_INPUT_ELEMENTS, stdin) != TOY_INPUT_ELEMENTS) return 1;
     if (toy_open(&options, &toy) != TOY_OK || other_open(&other_options_of_mine, &other) != OTHER_OK) return 2;
     if (toy_run(toy, input, a) != TOY_OK || other_run(other, input, b) != OTHER_OK) return 3;

@@ -84,11 +84,11 @@ class ToyModel:
     notes: tuple[str, ...] = field(default=())
 
 
-def toy_program(scale: float = 1.0, threads: int = THREADS) -> Program:
-    """The net with its weights times ``scale``."""
+def toy_program(scale: float = 1.0, threads: int = THREADS, ahead: int = 0) -> Program:
+    """The net with its weights times ``scale``, behind ``ahead`` other bytes of constants."""
     buffers = (
         Buffer("input", 0, 384),
-        Buffer("constant", 0, 192),
+        Buffer("constant", ahead, 192),
         Buffer("workspace", 0, 384),
         Buffer("output", 0, 40),
         Buffer("workspace", 384, 40),
@@ -97,7 +97,7 @@ def toy_program(scale: float = 1.0, threads: int = THREADS) -> Program:
         Step("scale_kernel", (0, 1, 2), 'conv1 "*/ %s', "nincc.gemm", 96, {"mr": 4, "reason": "rule"}),
         Step("head_kernel", (2, 3, 4), "head", "sum+exp", 0),
     )
-    weights = (WEIGHTS * np.float32(scale)).tobytes()
+    weights = bytes(ahead) + (WEIGHTS * np.float32(scale)).tobytes()
     return Program((INPUT,), (OUTPUT,), buffers, steps, weights, 448, threads)
 
 

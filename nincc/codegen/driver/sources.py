@@ -19,6 +19,8 @@ from nincc.target import AnyTarget, Target, host_of
 
 API = ("open", "open_in", "run", "close", "selftest", "manifest", "strerror", "last_error")
 
+HUGE_PAGE = 2 << 20  # bytes: x86's, and ARM's where small pages are 4 KiB
+
 # NAME_open and the like would clash with these of the C library.
 _TAKEN = ("mq", "sem", "shm")
 
@@ -111,7 +113,8 @@ def _parts(driver: Driver) -> dict[str, str]:
     if isinstance(driver.target, GpuTarget):
         run = "cuda_run_profile.c.in" if driver.profile else "cuda_run.c.in"
         return parts | {"loader": "cuda_loader.c.in", "context": "cuda_context.c.in", "run_graph": run}
-    return parts | {"cpu": cpu_template(driver.target), "pool": "pool.c.in"}
+    weights = "weights.c.in" if len(driver.program.weights) >= HUGE_PAGE else "few_weights.c.in"
+    return parts | {"cpu": cpu_template(driver.target), "pool": "pool.c.in", "weights": weights}
 
 
 def _values(driver: Driver) -> dict[str, object]:
@@ -143,6 +146,8 @@ def _target_values(driver: Driver) -> dict[str, object]:
         "features": feature_rows(driver.target),
         "kernels": kernel_prototypes(program),
         "steps": step_calls(program),
+        "weight_bytes": len(program.weights),
+        "huge_page": HUGE_PAGE,
         **_layout_values(context_layout(program, driver.profile)),
         **specs.no_device_values(),
     }

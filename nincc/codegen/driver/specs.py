@@ -71,8 +71,9 @@ def device_values(name: str, inputs: Specs, outputs: Specs) -> dict[str, object]
         "device_call": _DEVICE_CALL,
         "device_call_doc": _DEVICE_CALL_DOC,
         "device_import": "import sys\n",
-        "device_parameter": ", device=0",
-        "device_number": "self.device",
+        "open_parameter": "device=0",
+        "open_options": "self.device",
+        "open_doc": "``device`` is the GPU's number.",
         "device_field": "        self.device = device\n",
         "device_keywords": ", stream=None, out=None",
         "device_method": fill("net_device.py.in", name, names),
@@ -82,8 +83,18 @@ def device_values(name: str, inputs: Specs, outputs: Specs) -> dict[str, object]
 def no_device_values() -> dict[str, object]:
     """The same for a CPU's library: none of it."""
     code = "machine code that nincc generated with Apache TVM and LLVM"
-    values = {"libraries": "-lm -lpthread", "device_number": "0", "kernel_code": code}
+    values = {
+        "libraries": "-lm -lpthread",
+        "kernel_code": code,
+        "open_parameter": "map_weights=False",
+        "open_options": "0, bool(map_weights)",
+        "open_doc": _MAP_WEIGHTS_DOC,
+    }
     return {**values, **dict.fromkeys(_DEVICE_KEYS, "")}
+
+
+_MAP_WEIGHTS_DOC = """With ``map_weights`` it reads the weights
+    from the library's file, which processes share; else from a copy, faster by a few per cent, one for all Nets."""
 
 
 _DEVICE_API = """
@@ -101,7 +112,7 @@ _DEVICE_DOC = """ * The first {name}_open opens the GPU's driver library; weight
 
 _DEVICE_KEYS = (
     "device_api", "device_doc", "device_classes", "device_signature", "device_call", "device_call_doc", "device_import",
-    "device_parameter", "device_field", "device_keywords", "device_method",
+    "device_field", "device_keywords", "device_method",
 )  # fmt: skip
 
 _DEVICE_CALL_DOC = """

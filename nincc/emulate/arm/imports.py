@@ -29,6 +29,7 @@ def imports(hwcap: int) -> dict[str, Import]:
         "malloc": lambda m: m.allocate(m.argument(0)),
         "calloc": lambda m: m.allocate(m.argument(0) * m.argument(1)),
         "free": lambda m: None,
+        "madvise": lambda m: 0,
         "getpid": lambda m: 1,
         "getauxval": lambda m: hwcap if m.argument(0) == _AT_HWCAP else 0,
         "vsnprintf": _print,
