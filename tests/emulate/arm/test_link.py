@@ -14,10 +14,10 @@ from nincc.codegen.toolchain import llvm_tool
 LOADERS = {"cortex-a72": set(), "cortex-a7": {"ld-linux-armhf.so.3"}}  # AArch64 finds thread-local data without a call
 OLDEST = {"cortex-a72": "GLIBC_2.17", "cortex-a7": "GLIBC_2.4"}
 C_LIBRARY = {
-    "calloc", "clock_gettime", "__clock_gettime64", "expf", "free", "getauxval", "getpid", "madvise", "malloc", "memcpy", "memset",
-    "pthread_cond_broadcast", "pthread_cond_destroy", "pthread_cond_init", "pthread_cond_wait", "pthread_create",
-    "pthread_join", "pthread_mutex_destroy", "pthread_mutex_init", "pthread_mutex_lock", "pthread_mutex_unlock",
-    "pthread_sigmask", "sched_yield", "sigfillset", "vsnprintf", "__tls_get_addr",
+    "calloc", "clock_gettime", "__clock_gettime64", "expf", "free", "getauxval", "getpid", "madvise", "malloc",
+    "memcpy", "memset", "pthread_cond_broadcast", "pthread_cond_destroy", "pthread_cond_init", "pthread_cond_wait",
+    "pthread_create", "pthread_join", "pthread_mutex_destroy", "pthread_mutex_init", "pthread_mutex_lock",
+    "pthread_mutex_unlock", "pthread_sigmask", "sched_yield", "sigfillset", "vsnprintf", "__tls_get_addr",
 }  # fmt: skip
 
 
