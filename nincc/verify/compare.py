@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -29,8 +29,16 @@ class Tolerance:
 LOGITS = Tolerance(rtol=2e-5, atol=1e-6)
 
 #: A logit error e is a relative error e of a probability, so nearly even probabilities must agree more
-#: closely than 1e-5, and no probability may be off by more.
+#: closely than 1e-5, and no probability may be off by more; but for SHARE_OF_LOGITS.
 PROBABILITIES = Tolerance(rtol=5e-5, atol=1e-6, cap=1e-5)
+
+#: Logits that are far apart are large, so are their errors, and a probability near one half has half of them.  From
+#: 20 apart on it may be off by this share of that: a tenth of what the logits themselves may make of it.
+SHARE_OF_LOGITS = 5e-7
+
+
+_LEAST = 1e-300
+"""A probability of 0 counts as this in float64's reach."""
 
 
 def is_probability(reference: Array) -> bool:
@@ -43,7 +51,11 @@ def is_probability(reference: Array) -> bool:
 
 def default_tolerance(reference: Array) -> Tolerance:
     """What nincc promises for an output like ``reference``."""
-    return PROBABILITIES if is_probability(reference) else LOGITS
+    if not is_probability(reference):
+        return LOGITS
+    logits = np.log(np.maximum(np.asarray(reference, np.float64), _LEAST))
+    apart = float((logits.max(axis=1) - logits.min(axis=1)).max())
+    return replace(PROBABILITIES, cap=max(PROBABILITIES.cap, SHARE_OF_LOGITS * apart))
 
 
 @dataclass(frozen=True)

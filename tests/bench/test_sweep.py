@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 import pytest
 
+import nincc
 from nincc.bench.sweep import NetResult, SweepOptions, read_results, summary, sweep
 from nincc.errors import ModelError
 
@@ -35,6 +36,16 @@ def net(**values):
 )
 def test_verdict(result, right, fast):
     assert (result.right, result.fast) == (right, fast)
+
+
+def test_softmax_of_logits_far_apart_on_large_inputs_is_right(tmp_path):
+    """Net 83's logits lie 95 apart then: right to 4e-7 of that, and a probability is off by 3.5e-5."""
+
+    def compile_net(model, out):
+        nincc.compile(model, out=out, verify=False)
+
+    (result,) = sweep([83], compile_net, tmp_path / "sweep.jsonl", SweepOptions(timed=False))
+    assert result.right and result.error > 1e-6
 
 
 def test_summary_names_the_seeds_that_fail():

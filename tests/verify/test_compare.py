@@ -53,11 +53,28 @@ def test_zeros_are_equal():
 def test_what_is_a_probability():
     even = np.full((2, 4, 1, 1), 0.25)
     assert is_probability(even)
-    assert default_tolerance(even) is PROBABILITIES
+    assert default_tolerance(even) == PROBABILITIES
     assert not is_probability(even * 1.001)
     assert not is_probability(np.array([[1.5, -0.5]]))
     assert not is_probability(np.ones((3, 1)))
     assert default_tolerance(np.array([[3.0, -1.0]])) is LOGITS
+
+
+def test_probabilities_of_logits_far_apart_are_judged_by_those():
+    """What float32 logits of 100 can be off by shows in a probability near one half."""
+    close, far = (softmax(np.array([[apart, apart, 0.0]])) for apart in (15.0, 60.0))
+    assert default_tolerance(close).limit(1.0) == 1e-5
+    assert default_tolerance(far).limit(1.0) == pytest.approx(3e-5)
+    assert default_tolerance(np.array([[1.0, 0.0]])).limit(1.0) == pytest.approx(5.1e-5)
+    both = np.concatenate([close, far])
+    assert default_tolerance(both) == default_tolerance(far)
+    assert not compare(far + [[4e-5, -4e-5, 0.0]], far).passed
+    assert compare(far + [[2e-5, -2e-5, 0.0]], far).passed
+
+
+def softmax(logits):
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
 
 
 def test_limits():
