@@ -2,9 +2,9 @@
 
 A net is right when its outputs are within 1e-5 of the float64 evaluation: of the largest output, or of 1 where that
 is smaller; on inputs in the hundreds, for which softmax gets logits that are far apart, within what verify allows
-probabilities then (:mod:`nincc.verify.compare`).  It is fast when it takes at most 1.1 times what ONNX Runtime takes; nets that ONNX Runtime runs in less
-than a millisecond are too short to judge.  Results go to a JSON Lines file, a line a net, so that a sweep that was
-interrupted goes on where it stopped.
+probabilities then (:mod:`nincc.verify.compare`).  It is fast when it takes at most 1.1 times what ONNX Runtime takes;
+nets that ONNX Runtime runs in less than a millisecond are too short to judge.  Results go to a JSON Lines file, a line
+a net, so that a sweep that was interrupted goes on where it stopped.
 """
 
 from __future__ import annotations
