@@ -47,6 +47,9 @@ def _tune(name: str, net: str, given: argparse.Namespace) -> None:
     kept = export([records], given.out / f"{target.name}.jsonl")
     net_time = f", {tuned.net.before * 1e3:.3f} > {tuned.net.after * 1e3:.3f} ms" if tuned.net else ""
     net_time += " estimated" if tuned.net and tuned.net.estimated else ""
+    if tuned.net and tuned.net.before_instructions:
+        were, are = tuned.net.before_instructions / 1e6, tuned.net.after_instructions / 1e6
+        net_time += f", {were:.1f} > {are:.1f} M instructions"
     print(f"{target.name} {net}: {tuned.trials} trials{net_time}; {kept} records shipped", flush=True)
 
 

@@ -84,11 +84,14 @@ def _text(contents: Any, found: Any) -> str:
     how = "estimated" if header.runner == "static" else f"timed on {header.machine or 'boards behind a tracker'}"
     lines = [f"{header.model.get('name') or 'several models'}, target {header.target['name']}, {how}", ""]
     rows = []
+    counted = any(one.best and one.best.entry.instructions for one in found)
     for one in found:
         entry = one.best.entry if one.best else None
         kernel = f"{space_of(entry.task).algorithm(entry.knobs)} {knobs_text(entry.knobs)}" if entry else "-"
         best = f"{one.best.seconds * 1e6:.1f}" if one.best else "-"
+        executed = (f"{entry.instructions / 1e6:.1f}" if entry else "-",) if counted else ()
         line = entry.number if entry else "-"
-        rows.append((str(one.workload), one.trials, one.failed, best, f"{one.gflops:.1f}", line, kernel))
-    head = ("task", "trials", "failed", "best us", "GFLOPS", "line", "kernel")
-    return "\n".join([*lines, table(rows, head, right=range(1, 6))])
+        rows.append((str(one.workload), one.trials, one.failed, best, *executed, f"{one.gflops:.1f}", line, kernel))
+    more = ("M instructions",) if counted else ()
+    head = ("task", "trials", "failed", "best us", *more, "GFLOPS", "line", "kernel")
+    return "\n".join([*lines, table(rows, head, right=range(1, len(head) - 1))])

@@ -75,14 +75,19 @@ def _spaces(tasks: Any) -> str:
 def _closing(result: Any) -> str:
     """The tasks before and after, then the net as it was measured."""
     peak = result.peak_gflops
-    header = ("task", "layers", "rule us", "best us", "best/rule", "GFLOPS", "of peak", "trials", "failed", "kernel")
+    counted = any(task.rule_instructions for task in result.tasks)
+    more = ("instructions/rule",) if counted else ()
+    header = (
+        "task", "layers", "rule us", "best us", "best/rule", *more, "GFLOPS", "of peak", "trials", "failed", "kernel"
+    )  # fmt: skip
     rows = [
         (
             task.name,
             ", ".join(task.layers),
             _microseconds(task.rule),
             _microseconds(task.best),
-            f"{task.gain:.3f}" if task.gain else "-",
+            _share(task.gain),
+            *((_share(task.instruction_share),) if counted else ()),
             f"{task.gflops(task.best):.1f}",
             f"{task.gflops(task.best) / peak:.0%}" if peak and task.best else "-",
             task.trials,
@@ -91,9 +96,11 @@ def _closing(result: Any) -> str:
         )
         for task in result.tasks
     ]
-    lines = [table(rows, header, right=range(2, 9)), "", f"{result.trials} trials in {result.records}"]
+    lines = [table(rows, header, right=range(2, len(header) - 1)), "", f"{result.trials} trials in {result.records}"]
     if any(task.estimated for task in result.tasks):
         lines.append("times are estimates of the static runner, not measurements")
+    if counted:
+        lines.append("the best kernel is that of the least time and instructions, weighed as by the cost rule")
     if result.net is not None:
         before, after = result.net.before * 1e3, result.net.after * 1e3
         how = "estimated" if result.net.estimated else "measured, 1 thread"
@@ -101,7 +108,14 @@ def _closing(result: Any) -> str:
             f"whole net, {how}: {before:.3f} ms by the rule, {after:.3f} ms by these records"
             f" ({after / before:.3f} of it)"
         )
+        if result.net.before_instructions:
+            were, are = result.net.before_instructions / 1e6, result.net.after_instructions / 1e6
+            lines.append(f"its instructions: {were:.1f} M by the rule, {are:.1f} M by these records")
     return "\n".join(lines)
+
+
+def _share(share: float | None) -> str:
+    return f"{share:.3f}" if share else "-"
 
 
 def _microseconds(seconds: float | None) -> str:

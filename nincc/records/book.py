@@ -1,7 +1,7 @@
 """The look-up: the best record of a layer, from ``--schedules``, then from the shipped file.
 
-A kernel that was timed several times counts with the median.  Where several threads will share the work, a time
-counts for more the less even its cut is, as in the cost rule.
+A kernel that was timed several times counts with the median; the best one is that of the least score (see
+:mod:`nincc.records.score`).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from nincc.errors import UsageError
 from nincc.options import CompileOptions
 from nincc.records.file import Contents, read_records
 from nincc.records.format import Entry, Refused
+from nincc.records.score import score
 from nincc.records.spaces import space_of
 from nincc.records.workload import Workload
 from nincc.resources import schedules_dir
@@ -31,8 +32,9 @@ class Timed:
     seconds: float
 
     def score(self, threads: int) -> float:
-        """Seconds as they count for ``threads`` threads: the mean of one thread's and the busiest one's of all."""
-        return self.seconds * (1 + space_of(self.entry.task).imbalance(self.entry.knobs, threads)) / 2
+        """What it is compared by where ``threads`` threads share the work; see :func:`nincc.records.score.score`."""
+        imbalance = space_of(self.entry.task).imbalance(self.entry.knobs, threads)
+        return score(self.seconds, self.entry.issue, imbalance)
 
 
 def timed(entries: Iterable[Entry]) -> dict[Workload, list[Timed]]:
@@ -61,9 +63,10 @@ class Found:
 
     @property
     def reason(self) -> str:
-        """``record x86-64-v3.jsonl:12: F(4, 5), 412.0 us``; an estimate says so."""
+        """``record x86-64-v3.jsonl:12: F(4, 5), 412.0 us``; an estimate says so, a GPU's its instructions too."""
         entry = self.timed.entry
         how = f"{self.timed.seconds * 1e6:.1f} us" + (" estimated" if entry.estimated else "")
+        how += f", {entry.instructions * 1e-6:.1f} M instructions" if entry.instructions else ""
         return f"record {self.file}:{entry.number}: {space_of(entry.task).algorithm(entry.knobs)}, {how}"
 
 

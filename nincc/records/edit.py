@@ -102,16 +102,13 @@ def prune(path: Path) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Summary:
-    """A workload's trials: the running best in seconds after each, and the best kernel.
-
-    ``peak`` is the FMA peak in GFLOPS, 0 where it is not known.
-    """
+    """A workload's trials: the best of them so far after each (None before any ran right), and the best kernel."""
 
     workload: Workload
     trials: int
     failed: int
     best: Timed | None
-    running: tuple[float | None, ...]
+    running: tuple[Timed | None, ...]
 
     @property
     def gflops(self) -> float:
@@ -132,10 +129,11 @@ class Summary:
             "failed": self.failed,
             "seconds": self.best.seconds if self.best else None,
             "estimated": bool(best and best.estimated),
+            "instructions": best.instructions if best else 0,
             "gflops": self.gflops,
             "line": best.number if best else None,
             "knobs": dict(best.knobs) if best else {},
-            "running_best": list(self.running),
+            "running_best": [so_far and so_far.seconds for so_far in self.running],
         }
 
 
@@ -157,11 +155,13 @@ def summaries(entries: Sequence[Entry]) -> list[Summary]:
     ]
 
 
-def _running_best(group: Sequence[Entry]) -> tuple[float | None, ...]:
-    running: list[float | None] = []
-    best: float | None = None
+def _running_best(group: Sequence[Entry]) -> tuple[Timed | None, ...]:
+    """By single trials, and for one thread."""
+    running: list[Timed | None] = []
+    best: Timed | None = None
     for entry in group:
-        if entry.seconds is not None:
-            best = entry.seconds if best is None else min(best, entry.seconds)
+        trial = None if entry.seconds is None else Timed(entry, entry.seconds)
+        if trial is not None and (best is None or trial.score(1) < best.score(1)):
+            best = trial
         running.append(best)
     return tuple(running)

@@ -4,7 +4,9 @@
     {"input": ["llvm …", "nincc.conv2d/1", […], {}], "config": {"entity": [["m", "ot", 4], …], …},
      "result": [[seconds], error_no, elapsed, timestamp], "version": 0.2, "tvm_version": "0.19.0", "nincc": {…}}
 
-AutoTVM's own reader reads such a file: it takes the header for a comment and skips the key ``nincc``.
+AutoTVM's own reader reads such a file: it takes the header for a comment and skips the key ``nincc``, which holds what
+it has no place for: ``off``, the error found; ``estimate``; of a GPU's launch, ``instructions`` of all threads and
+``issue``, the seconds in which its card issues them; of a failure, ``error`` and what was ``said``.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from nincc.records.space import Knobs
 from nincc.records.spaces import space_of
 from nincc.records.task import Task, parse_task
 from nincc.records.versions import CUDA, version_of
+from nincc.records.workload import LAUNCH
 from nincc.target import AnyTarget
 
 FORMAT = 1
@@ -141,6 +144,16 @@ class Entry:
         """Whether the time was computed, not measured."""
         return bool(self.note.get("estimate"))
 
+    @property
+    def instructions(self) -> int:
+        """What all threads of a GPU's launch execute; 0 where that was not counted."""
+        return int(self.note.get("instructions", 0))
+
+    @property
+    def issue(self) -> float:
+        """Seconds in which the GPU's reference card issues them; 0 where they were not counted."""
+        return float(self.note.get("issue", 0.0))
+
     @staticmethod
     def parse(line: str, number: int, kernels: int | None = None) -> Entry:
         """The trial in a line; ValueError where it is none, Refused where it is of another version.
@@ -155,7 +168,8 @@ class Entry:
             version = data["version"]
             note = data.get("nincc", {})
             seconds = float(costs[0]) if error == 0 else None
-        except (KeyError, TypeError, IndexError) as failure:
+            counted = int(note.get("instructions", 0)) > 0 and 0 < float(note.get("issue", 0)) < 1e6
+        except (KeyError, TypeError, IndexError, AttributeError) as failure:
             raise ValueError(f"not a tuning record ({failure})") from failure
         if version != AUTOTVM_VERSION:
             raise Refused(f"AutoTVM's record version {version}, this is {AUTOTVM_VERSION}")
@@ -166,6 +180,8 @@ class Entry:
             raise ValueError(f"knobs that no kernel has: {knobs}")
         if seconds is not None and not 0 < seconds < 1e6:
             raise ValueError(f"a time of {seconds} s")
+        if task.workload.kind == LAUNCH and seconds is not None and not counted:
+            raise ValueError("a launch's time without its instructions")
         return Entry(task, knobs, seconds, int(error), float(elapsed), float(timestamp), note, number, line)
 
 

@@ -13,7 +13,7 @@ _PARTS = 2
 
 
 def draw_records(header: Header, found: Sequence[Summary], path: Path) -> None:
-    """Left: the running best of each task as a share of its first time.  Right: the roofline."""
+    """Left: the running best of each task as a share of its first score.  Right: the roofline."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(13, 5.5), layout="constrained")
@@ -27,12 +27,14 @@ def draw_records(header: Header, found: Sequence[Summary], path: Path) -> None:
 
 def _convergence(axes: Any, found: Sequence[Summary]) -> None:
     for summary in found:
-        times = [seconds for seconds in summary.running if seconds is not None]
-        if times:
-            axes.step(range(1, len(times) + 1), [seconds / times[0] for seconds in times], where="post",
+        scores = [so_far.score(1) for so_far in summary.running if so_far is not None]
+        if scores:
+            axes.step(range(1, len(scores) + 1), [score / scores[0] for score in scores], where="post",
                       label=str(summary.workload))  # fmt: skip
+    counted = any(summary.best and summary.best.entry.instructions for summary in found)
     axes.set_xlabel("trials of the task")
-    axes.set_ylabel("best time so far as a share of the first, the cost rule's")
+    what = "time and energy" if counted else "time"
+    axes.set_ylabel(f"best {what} so far as a share of the first, the cost rule's")
     axes.legend(fontsize=7)
 
 

@@ -37,7 +37,7 @@ class Job:
         self.search = Search(self.task.space, self.task.rule, target, budget, self.seed)
 
     def add(self, knobs: Knobs, outcome: Outcome) -> None:
-        self.search.add(knobs, outcome.seconds, outcome.condemns)
+        self.search.add(knobs, outcome.seconds, outcome.condemns, (outcome.instructions, outcome.issue))
         self.failed += outcome.seconds is None
         self.now = outcome.seconds
         self.estimated |= bool(outcome.note.get("estimate"))
@@ -68,6 +68,8 @@ class Job:
             failed=self.failed,
             rule=search.rule_seconds,
             best=search.best_seconds,
+            rule_instructions=search.rule_instructions,
+            best_instructions=search.best_instructions,
             now=self.now,
             schedule=f"{space.algorithm(shown)} {knobs_text({k: v for k, v in shown.items() if k != 'm'})}",
             estimated=self.estimated,

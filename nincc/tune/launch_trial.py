@@ -13,6 +13,7 @@ from nincc.codegen.cuda.ptx import emit_kernel, join_module
 from nincc.codegen.cuda.split import split_kernels
 from nincc.codegen.program import Launch
 from nincc.gpu_target import GpuTarget
+from nincc.kernels.cuda.energy import issue_clocks
 from nincc.kernels.cuda.plan import Plan
 from nincc.records.launch import LaunchWorkload
 from nincc.records.launch_space import LaunchSpace
@@ -21,7 +22,7 @@ from nincc.records.task import parse_task
 from nincc.tune.candidate import NAME, knobs_of, lowered
 from nincc.tune.data import LEAST, MARGIN
 from nincc.tune.launch_data import LaunchSample, launch_share, make_launch_sample, packed_launch, result_of
-from nincc.tune.run_ptx import interpreted, launch_seconds, reading_seconds
+from nincc.tune.run_ptx import interpreted, launch_seconds, reading
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,9 @@ def build_launch(
     return LaunchCandidate(space.workload, plan, error, join_module([text], target), launch, call.arguments)
 
 
-def try_launch(candidate: LaunchCandidate, target: GpuTarget, seed: int) -> tuple[float, float, float]:
-    """The launch's error as a share of its largest output, the most it may be, and its estimated seconds.
+def try_launch(candidate: LaunchCandidate, target: GpuTarget, seed: int) -> tuple[float, float, float, dict[str, Any]]:
+    """The launch's error as a share of its largest output, the most it may be, its estimated seconds, and what
+    the record notes besides: the instructions of all its threads, and the seconds in which the card issues them.
 
     A KernelFault where it accesses what it must not.
     """
@@ -64,8 +66,11 @@ def try_launch(candidate: LaunchCandidate, target: GpuTarget, seed: int) -> tupl
     shape = candidate.plan.out_shape(arrays[0].shape)
     output, counts = interpreted(candidate.ptx, NAME, candidate.launch, candidate.arguments, arrays, shape)
     share = launch_share(sample, result_of(candidate.workload, output))
-    seconds = launch_seconds(counts, target, candidate.plan) + reading_seconds(candidate.plan, target)
-    return share, max(LEAST, MARGIN * candidate.error), seconds
+    seconds, instructions = reading(candidate.plan, target)
+    seconds, instructions = seconds + launch_seconds(counts, target, candidate.plan), instructions + counts.total
+    issue = issue_clocks(instructions, target) / (1e6 * target.clock_mhz)
+    note = {"estimate": True, "instructions": instructions, "issue": issue}
+    return share, max(LEAST, MARGIN * candidate.error), seconds, note
 
 
 @lru_cache(maxsize=4)

@@ -32,7 +32,8 @@ class TuneOptions:
 class TaskState:
     """One task as it stands: ``now`` is its last trial's time, ``points`` the kernels within the error budget.
 
-    Times are None where nothing ran right; ``cpu_peak`` is the FMA peak in GFLOPS (0: not known).
+    Times are None where nothing ran right.  ``rule_instructions`` and ``best_instructions`` are those of a GPU's launch
+    (0: not counted), by which kernels are chosen too.
     """
 
     name: str
@@ -46,12 +47,19 @@ class TaskState:
     rule: float | None = None
     best: float | None = None
     now: float | None = None
+    rule_instructions: int = 0
+    best_instructions: int = 0
     schedule: str = ""
     estimated: bool = False
 
     def gflops(self, seconds: float | None) -> float:
         """Billions of operations a second of the layer as the graph defines it; 0 without a time."""
         return 2e-9 * self.macs / seconds if seconds else 0.0
+
+    @property
+    def instruction_share(self) -> float | None:
+        """The best kernel's instructions as a share of the cost rule's."""
+        return self.best_instructions / self.rule_instructions if self.rule_instructions else None
 
     @property
     def gain(self) -> float | None:
@@ -75,12 +83,15 @@ class Progress:
 class NetTime:
     """The whole net, run: an inference's seconds, by the cost rule and by the records.
 
-    Measured, the lower quartile; ``estimated``, modelled from one emulated inference.
+    Measured, the lower quartile; ``estimated``, modelled from one emulated inference.  On a GPU the instructions of
+    all threads too (0: not counted).
     """
 
     before: float
     after: float
     estimated: bool = False
+    before_instructions: int = 0
+    after_instructions: int = 0
 
 
 @dataclass(frozen=True)

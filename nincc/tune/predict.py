@@ -1,4 +1,4 @@
-"""What the cost models say of a kernel before it is tried, in clocks: they order the kernels of one task."""
+"""What the cost models say of a kernel before it is tried: they order the kernels of one task."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from nincc.target import AnyTarget
 
 
 def predicted(space: Space, points: Sequence[Knobs], target: AnyTarget) -> NDArray[np.float64]:
-    """The clocks of each of ``points``."""
+    """The score (see nincc.records.score) of each of ``points``, in clocks."""
     if isinstance(target, GpuTarget):
         assert isinstance(space, LaunchSpace)
-        return np.array([launch_clocks(space, knobs, target) for knobs in points])
+        return np.array([launch_score(space, knobs, target) for knobs in points])
     core = Core(target)
     return np.array([predicted_cycles(core, space, knobs) for knobs in points])
 
 
-def launch_clocks(space: LaunchSpace, knobs: Knobs, target: GpuTarget) -> float:
-    """A launch's clocks."""
+def launch_score(space: LaunchSpace, knobs: Knobs, target: GpuTarget) -> float:
+    """A launch's, as the cost rule has it."""
     plan = space.launch(knobs)
     assert plan is not None
-    return LaunchCost(plan, target).clocks
+    return LaunchCost(plan, target).score
 
 
 def predicted_cycles(core: Core, space: Space, knobs: Knobs) -> float:

@@ -38,6 +38,16 @@ class Outcome:
     lost: bool = False
 
     @property
+    def instructions(self) -> int:
+        """What all threads of a GPU's launch executed; 0 where that was not counted."""
+        return int(self.note.get("instructions", 0))
+
+    @property
+    def issue(self) -> float:
+        """Seconds in which the reference card issues them."""
+        return float(self.note.get("issue", 0.0))
+
+    @property
     def condemns(self) -> bool:
         """Whether the kernel is not to be used: it failed, and not by taking too long."""
         return self.seconds is None and self.error not in (SLOW_CODE, SLOW_RUN)

@@ -15,8 +15,9 @@ from nincc.codegen.program import Launch
 from nincc.emulate.ptx import Counts, Memory, Module
 from nincc.emulate.ptx.estimate import estimate_launch
 from nincc.gpu_target import GpuTarget
-from nincc.kernels.cuda.cost import L2_BYTES, LaunchCost
+from nincc.kernels.cuda.cost import L2_BYTES, SUMMED, LaunchCost
 from nincc.kernels.cuda.plan import Plan
+from nincc.kernels.cuda.stage import QUAD
 from nincc.tune.data import Floats
 
 
@@ -52,11 +53,14 @@ def launch_seconds(counts: Counts, target: GpuTarget, plan: Plan | None = None) 
     return float(max(roofline.seconds * cost.waiting, alone))
 
 
-def reading_seconds(plan: Plan, target: GpuTarget) -> float:
-    """What the launch behind takes to read the partial sums beyond the first, at the speed of the L2 cache.
+def reading(plan: Plan, target: GpuTarget) -> tuple[float, int]:
+    """What the launch behind takes to add up the partial sums beyond the first: seconds, at the speed of the L2
+    cache, or of memory where that cannot hold them all, and instructions.
 
     It counts with the launch that leaves them, so that their number is not free.
     """
-    pixels = plan.conv.batch * plan.conv.out_size[0] * plan.conv.out_size[1]
-    extra = (plan.split - 1) * pixels * plan.stages[-1].width * 4
-    return extra / (L2_BYTES * target.sm_count * 1e6 * target.clock_mhz)
+    floats = plan.conv.batch * plan.conv.out_size[0] * plan.conv.out_size[1] * plan.stages[-1].width
+    extra = (plan.split - 1) * floats
+    from_l2 = L2_BYTES * target.sm_count * 1e6 * target.clock_mhz
+    rate = from_l2 if 4 * plan.split * floats <= target.l2 else 1e9 * target.bandwidth_gbs
+    return 4 * extra / rate, SUMMED * extra // QUAD

@@ -1,7 +1,7 @@
 """Which kernel of a task to try next: a search guided by the cost model, which what was measured corrects.
 
 The cost rule's choice comes first, then the model's best of each algorithm.  From then on a linear model in the knobs
-is fitted to the ratio of measured to predicted times, and most trials go to what it holds fastest: anywhere, or one
+is fitted to the ratio of measured to predicted scores, and most trials go to what it holds fastest: anywhere, or one
 knob away from the best so far.  Some are drawn at random, lest the model's error decide.
 """
 
@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from nincc.records.score import score
 from nincc.records.space import Knobs, Space
 from nincc.target import AnyTarget
 from nincc.tune.predict import predicted
@@ -33,8 +34,9 @@ ALGORITHM = ("m", "strassen", "order", "splits")
 """The first of these knobs that a task has tells its algorithms apart."""
 SIZES = {"tile_block", "unit_block", "block", "rows", "cols", "pixels", "shares", "slices", "splits", "chunk"}
 """Knobs whose logarithm counts; of the others each value counts for itself."""
+UNCOUNTED = (0, 0.0)
 GAIN = 0.99
-"""An improvement is a time below this share of the best before."""
+"""An improvement is a score below this share of the best before."""
 
 Array = np.ndarray[Any, Any]
 
@@ -44,7 +46,8 @@ class Search:
     """The trials of one task so far, and the next one.
 
     ``points`` are its kernels; ``times[i]`` are the seconds of the i-th (empty list: it failed), ``condemned`` those
-    that crashed or were wrong in any trial.
+    that crashed or were wrong in any trial.  Of a GPU's launch, ``counted[i]``
+    are its instructions and the seconds in which the card issues them.
     """
 
     space: Space
@@ -54,6 +57,7 @@ class Search:
     seed: int = 0
     points: list[Knobs] = field(init=False)
     times: dict[int, list[float]] = field(init=False, default_factory=dict)
+    counted: dict[int, tuple[int, float]] = field(init=False, default_factory=dict)
     condemned: set[int] = field(init=False, default_factory=set)
     trials: int = field(init=False, default=0)
     since: int = field(init=False, default=0)
@@ -71,7 +75,7 @@ class Search:
 
     @property
     def best(self) -> int | None:
-        """The fastest kernel so far; None before any ran right."""
+        """The kernel of the least score so far; None before any ran right."""
         ranked = self.ranked()
         return ranked[0] if ranked else None
 
@@ -86,16 +90,31 @@ class Search:
         times = self.times.get(self._first[0])
         return median(times) if times else None
 
+    @property
+    def best_instructions(self) -> int:
+        """Of the best kernel; 0 where they are not counted."""
+        best = self.best
+        return 0 if best is None else self.counted.get(best, UNCOUNTED)[0]
+
+    @property
+    def rule_instructions(self) -> int:
+        """Of the cost rule's choice; 0 where they are not counted."""
+        return self.counted.get(self._first[0], UNCOUNTED)[0]
+
     def score(self, index: int) -> float:
-        """Seconds as they count where all threads share the work; see nincc.records.book."""
-        imbalance = self.space.imbalance(self.points[index], self.space.task.threads)
-        return median(self.times[index]) * (1 + imbalance) / 2
+        """What a kernel that ran right is compared by, all threads sharing the work."""
+        return self._score(index, self.space.imbalance(self.points[index], self.space.task.threads))
+
+    def _score(self, index: int, imbalance: float = 1.0) -> float:
+        return score(median(self.times[index]), self.counted.get(index, UNCOUNTED)[1], imbalance)
 
     def ranked(self) -> list[int]:
         """The kernels that ran right, the best first."""
         return sorted((index for index, times in self.times.items() if times), key=self.score)
 
-    def add(self, knobs: Knobs, seconds: float | None, condemned: bool = False) -> None:
+    def add(
+        self, knobs: Knobs, seconds: float | None, condemned: bool = False, counted: tuple[int, float] = UNCOUNTED
+    ) -> None:
         """A trial's result; one of a kernel that is no point of this search (a wider error budget's) is left out.
 
         ``condemned``: the kernel crashed or was wrong, and none of its times counts.
@@ -110,6 +129,7 @@ class Search:
         self.trials += 1
         if seconds is not None and index not in self.condemned:
             times.append(seconds)
+            self.counted[index] = counted
         if condemned:
             self.condemned.add(index)
             times.clear()
@@ -160,12 +180,12 @@ class Search:
         return near
 
     def _estimates(self) -> Array:
-        """The logarithm of each kernel's time: predicted, and corrected by what was measured."""
+        """The logarithm of each kernel's score: predicted, and corrected by what was measured."""
         tried = np.array(list(self.times), int)
         if len(tried) < 3:
             return self._predicted
-        seconds = [np.log(median(times)) if times else np.nan for times in self.times.values()]
-        off = np.array(seconds) - self._predicted[tried]
+        found = [np.log(self._score(index)) if times else np.nan for index, times in self.times.items()]
+        off = np.array(found) - self._predicted[tried]
         offset = np.nanmedian(off) if not np.isnan(off).all() else 0.0
         off = np.where(np.isnan(off), offset + np.log(SLOWER), off) - offset
         rows = self._features[tried]

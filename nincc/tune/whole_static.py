@@ -30,12 +30,14 @@ from nincc.tune.run_static import CLOCK_HZ, block_cycles, kernel_seconds
 
 def estimate_net(model: Model, options: CompileOptions, records: Path) -> NetTime:
     """Seconds of one inference on one thread, or on the reference card, by the cost rule and by ``records``."""
-    before, after = (net_seconds(model, plain(options, file)) for file in (None, records))
-    return NetTime(before, after, estimated=True)
+    (before, were), (after, are) = (net_cost(model, plain(options, file)) for file in (None, records))
+    return NetTime(before, after, estimated=True, before_instructions=were, after_instructions=are)
 
 
-def net_seconds(model: Model, options: CompileOptions) -> float:
-    """The modelled time of one inference of the net as a compile with ``options`` makes it."""
+def net_cost(model: Model, options: CompileOptions) -> tuple[float, int]:
+    """The modelled time of one inference of the net as a compile with ``options`` makes it, and the instructions of
+    all threads on a GPU (0: on a CPU).
+    """
     tasks = {task.layers[0]: task for task in kernels_of(model, options)}
     rng = np.random.default_rng(0)
     inputs = [rng.standard_normal(spec.shape, dtype=np.float32) for spec in model.inputs]
@@ -43,9 +45,10 @@ def net_seconds(model: Model, options: CompileOptions) -> float:
         built = build_net(model, options, Path(name))
         if isinstance(options.target, GpuTarget):
             launched = count_launches(built.folder, inputs, lambda launch: None)
-            return _gpu_seconds(built.program, launched, options.target, tasks)
+            instructions = sum(launch.counts.total for launch in launched)
+            return _gpu_seconds(built.program, launched, options.target, tasks), instructions
         ran = run_inference(built.folder, built.manifest, inputs)
-    return _cpu_seconds(built.program, ran, options.target, tasks)
+    return _cpu_seconds(built.program, ran, options.target, tasks), 0
 
 
 def _cpu_seconds(program: Program, ran: Ran, target: Target, tasks: dict[str, NetTask]) -> float:

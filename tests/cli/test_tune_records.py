@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from nincc.target import load_target
 from tests.cli.process import as_json, fail, nincc, succeed
-from tests.records.lines import CONV_TASK, DIRECT, F4, GEMM, GEMM_TASK, header, line, write
+from tests.records.lines import CONV_TASK, CUT, DIRECT, F4, GEMM, GEMM_TASK, LAUNCH_TASK, header, line, write
 from tests.tune.nets import two_layers, two_products
 
 
@@ -33,6 +34,16 @@ def test_tune_writes_records_and_a_table(tmp_path: Path) -> None:
     lines = done.stdout.splitlines()
     assert lines[0].split()[:3] == ["task", "layers", "rule"]
     assert lines[-1].startswith("whole net, measured, 1 thread: ")
+    assert "instructions" not in done.stdout
+
+
+def test_a_gpus_table_tells_instructions(tmp_path: Path) -> None:
+    given = ("--target", "cuda", "--runner", "static", "--trials", "2")
+    done = nincc("tune", two_products(tmp_path), *given, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].split()[6:9] == ["best/rule", "instructions/rule", "GFLOPS"]
+    assert lines[-1].startswith("its instructions: ") and lines[-1].endswith(" M by these records")
 
 
 def test_mistakes_are_one_line(tmp_path: Path) -> None:
@@ -57,3 +68,13 @@ def test_export_prune_merge_report(tmp_path: Path) -> None:
     assert [one["trials"] for one in found] == [2, 1] and picture.read_bytes().startswith(b"\x89PNG")
     assert as_json("records", "prune", out) == {"file": str(out), "before": 3, "after": 3}
     assert "F(4, 5) m=4 mr=6" in succeed("records", "report", out)
+
+
+def test_a_report_tells_a_launchs_instructions(tmp_path: Path) -> None:
+    text = line(LAUNCH_TASK, CUT, 4e-6, estimate=True, instructions=41_250_000, issue=2e-6)
+    failed = line(LAUNCH_TASK, {**CUT, "chunk": 32}, None, 4)
+    path = write(tmp_path / "r.jsonl", text, failed, head=header(load_target("sm_80"), "static"))
+    picture = tmp_path / "p.svg"
+    (found,) = as_json("records", "report", path, "--plot", picture)
+    assert found["instructions"] == 41_250_000 and "time and energy" in picture.read_text()
+    assert "M instructions" in succeed("records", "report", path)

@@ -64,7 +64,7 @@ static void check_arguments(void)
     struct {
         toy_options known;
         int unknown;
-    } larger = {{sizeof larger, 0, 0}, 1};
+    } larger = {.known = {.size = sizeof larger}, .unknown = 1};
     CHECK(toy_open(&options, &context) == TOY_ERROR_ARGUMENT && SAYS("device is 1; this machine has 1"));
     options = (toy_options){.size = sizeof options, .threads = 2};
     CHECK(toy_open(&options, &context) == TOY_ERROR_ARGUMENT && SAYS("threads is 2"));

@@ -37,6 +37,14 @@ def test_sums_are_written_without_conflicts(lanes: int, groups: int) -> None:
     assert groups % 8 or collisions(written_by_pixel(groups, row)) == 0
 
 
+@pytest.mark.parametrize(("groups", "shares"), [(125, 3), (75, 4), (25, 8), (250, 2), (66, 5)])
+def test_sums_of_an_odd_number_of_channels_are_written_without_conflicts(groups: int, shares: int) -> None:
+    """The shares of 1,000 channels in two slices meet within a quarter warp, far behind the first 64 threads."""
+    row, share = sum_strides(groups, 1, groups, 6, shares)
+    assert collisions([t // groups * share + t % groups for t in range(groups * shares)]) == 0
+    assert share >= 6 * row
+
+
 @given(st.integers(1, 64), st.integers(0, 7))
 def test_staging_has_no_conflicts(quads: int, padding: int) -> None:
     threads = staged_quads(quads, quads + padding)

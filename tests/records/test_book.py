@@ -110,9 +110,29 @@ def test_a_shipped_file_of_another_version_is_left_out_with_a_note(shipped: Path
 
 def test_a_gpu_has_its_own(tmp_path: Path, shipped: Path) -> None:
     gpu = load_target("cuda")
-    path = write(shipped / "sm_80.jsonl", line(LAUNCH_TASK, CUT, 4e-6, estimate=True), head=header(gpu, "static"))
+    text = line(LAUNCH_TASK, CUT, 4e-6, estimate=True, instructions=41_250_000, issue=2e-6)
+    path = write(shipped / "sm_80.jsonl", text, head=header(gpu, "static"))
     best = found(LAUNCH_TASK, target=gpu)
-    assert best.reason == "record sm_80.jsonl:2: split by 5, 4.0 us estimated"
+    assert best.reason == "record sm_80.jsonl:2: split by 5, 4.0 us estimated, 41.2 M instructions"
     assert found(LAUNCH_TASK, target=gpu, shipped_schedules=False) is None
     with pytest.raises(UsageError, match="records for target sm_80, not sm_90"):
         book_for(CompileOptions(target=load_target("sm_90"), schedules=path))
+
+
+def test_a_launch_is_chosen_by_its_time_and_instructions(tmp_path: Path, shipped: Path) -> None:
+    """As in the cost rule: 4 % faster for 6 % more instructions is no gain, 4 % slower for 6 % fewer is one."""
+    hasty, thrifty = {**CUT, "pixels": 4, "shares": 4}, {**CUT, "chunk": 32}
+    trials = ((CUT, 4e-6, 1.6e-6), (hasty, 3.84e-6, 1.7e-6), (thrifty, 4.16e-6, 1.5e-6))
+    lines = [line(LAUNCH_TASK, cut, seconds, instructions=9, issue=issue) for cut, seconds, issue in trials]
+    gpu = load_target("cuda")
+    for held, best in ((lines[:2], CUT), (lines, thrifty)):
+        path = write(tmp_path / "r.jsonl", *held, head=header(gpu, "static"))
+        assert found(LAUNCH_TASK, target=gpu, schedules=path).timed.entry.knobs == best
+
+
+def test_a_gpus_shipped_records_of_an_older_kind_are_left_out(shipped: Path) -> None:
+    gpu = load_target("cuda")
+    old = line(replace(LAUNCH_TASK, version=1), CUT, 4e-6, estimate=True)
+    write(shipped / "sm_80.jsonl", old, head=replace(header(gpu, "static"), kernels=1))
+    (note,) = book_for(CompileOptions(target=gpu)).notes
+    assert note.startswith("shipped records left out: ") and "records of kernel version 1, this nincc has 2" in note

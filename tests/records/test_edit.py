@@ -9,8 +9,8 @@ import pytest
 from nincc.errors import UsageError
 from nincc.records.edit import export, merge, prune, read_all, summaries
 from nincc.records.file import read_records
-from nincc.target import cpu_target
-from tests.records.lines import CONV_TASK, DIRECT, F2, F4, GEMM, GEMM_TASK, header, line, write
+from nincc.target import cpu_target, load_target
+from tests.records.lines import CONV_TASK, CUT, DIRECT, F2, F4, GEMM, GEMM_TASK, LAUNCH_TASK, header, line, write
 
 LINES = (
     line(CONV_TASK, DIRECT, 2e-3), line(CONV_TASK, F4, 4e-4), line(CONV_TASK, F2, None, 4), line(GEMM_TASK, GEMM, 5e-4)
@@ -72,5 +72,21 @@ def test_no_records_no_summary(tmp_path: Path) -> None:
 def test_a_summary_tells_the_running_best(tmp_path: Path) -> None:
     (contents,) = read_all([write(tmp_path / "r.jsonl", *LINES)])
     conv, gemm = summaries(contents.entries)
-    assert (conv.trials, conv.failed, conv.running) == (3, 1, (2e-3, 4e-4, 4e-4))
+    assert (conv.trials, conv.failed, conv.to_dict()["running_best"]) == (3, 1, [2e-3, 4e-4, 4e-4])
     assert conv.to_dict()["line"] == 3 and gemm.gflops == pytest.approx(2 * 1024 * 192 * 160 / 5e-4 / 1e9)
+
+
+def test_a_launchs_best_is_that_of_the_least_time_and_instructions(tmp_path: Path) -> None:
+    """Its instructions stay in its line through merge, export and prune, and are what report tells."""
+    hasty, thrifty = {**CUT, "pixels": 4, "shares": 4}, {**CUT, "chunk": 32}
+    trials = ((CUT, 4e-6, 100), (hasty, 3.84e-6, 106), (thrifty, 4.1e-6, 90))
+    lines = [line(LAUNCH_TASK, cut, t, instructions=n, issue=n * 1.6e-8, off=1e-7) for cut, t, n in trials]
+    head = header(load_target("sm_80"), "static")
+    paths = [write(tmp_path / f"{number}.jsonl", text, head=head) for number, text in enumerate(lines)]
+    assert merge(paths, tmp_path / "all.jsonl") == 3
+    (summary,) = summaries(read_records(tmp_path / "all.jsonl").entries)
+    assert summary.to_dict()["running_best"] == [4e-6, 4e-6, 4.1e-6]
+    assert (summary.to_dict()["seconds"], summary.to_dict()["instructions"]) == (4.1e-6, 90)
+    assert export(paths, tmp_path / "best.jsonl") == 1 and prune(tmp_path / "all.jsonl") == (3, 1)
+    for name in ("best.jsonl", "all.jsonl"):
+        assert [entry.text + "\n" for entry in read_records(tmp_path / name).entries] == [lines[2]]

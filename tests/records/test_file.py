@@ -11,8 +11,8 @@ import pytest
 from nincc.errors import UsageError
 from nincc.records.file import locked, opened, read_records, write_records
 from nincc.records.format import Entry, Header, Refused
-from nincc.target import cpu_target
-from tests.records.lines import CONV_TASK, DIRECT, F4, GEMM, GEMM_TASK, header, line, write
+from nincc.target import cpu_target, load_target
+from tests.records.lines import CONV_TASK, CUT, DIRECT, F4, GEMM, GEMM_TASK, LAUNCH_TASK, header, line, write
 
 
 def test_what_was_written_is_read(tmp_path: Path) -> None:
@@ -54,6 +54,15 @@ def test_a_corrupt_line_is_set_aside(tmp_path: Path, text: str) -> None:
 def test_a_record_that_cannot_be_is_set_aside(tmp_path: Path, knobs, seconds) -> None:
     contents = read_records(write(tmp_path / "r.jsonl", line(CONV_TASK, knobs, seconds)))
     assert not contents.entries and len(contents.bad) == 1
+
+
+@pytest.mark.parametrize("note", [{}, {"instructions": 9}, {"instructions": 9, "issue": 0}, {"instructions": "many"}])
+def test_a_launchs_time_without_its_instructions_is_set_aside(tmp_path: Path, note) -> None:
+    head = header(load_target("sm_80"), "static")
+    trials = (4e-6, 0, note), (None, 4, {}), (4e-6, 0, {"instructions": 9, "issue": 1e-6})
+    lines = [line(LAUNCH_TASK, CUT, seconds, error, **given) for seconds, error, given in trials]
+    contents = read_records(write(tmp_path / "r.jsonl", *lines, head=head))
+    assert [entry.instructions for entry in contents.entries] == [0, 9] and [bad[0] for bad in contents.bad] == [2]
 
 
 def test_a_tuner_gets_a_whole_file(tmp_path: Path) -> None:

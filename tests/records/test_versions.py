@@ -23,7 +23,8 @@ def test_a_header_tells_its_family(name: str) -> None:
 
 def test_one_familys_change_refuses_its_records_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     x86 = write(tmp_path / "x86.jsonl", line(CONV_TASK, F4, 4e-4))
-    gpu = write(tmp_path / "gpu.jsonl", line(LAUNCH_TASK, CUT, 4e-6), head=header(load_target("sm_80"), "static"))
+    launch = line(LAUNCH_TASK, CUT, 4e-6, instructions=9, issue=1e-6)
+    gpu = write(tmp_path / "gpu.jsonl", launch, head=header(load_target("sm_80"), "static"))
     monkeypatch.setitem(versions.VERSIONS, "x86", 7)
     with pytest.raises(UsageError, match="kernel version 1, this nincc has 7"):
         read_records(x86)

@@ -7,9 +7,10 @@ import pytest
 
 from nincc.kernels.cost import Core
 from nincc.records.spaces import space_of
+from nincc.target import load_target
 from nincc.tune.predict import predicted_cycles
 from nincc.tune.search import Search
-from tests.records.lines import CONV_TASK, DIRECT, F4, GEMM, GEMM_TASK, X86
+from tests.records.lines import CONV_TASK, CUT, DIRECT, F4, GEMM, GEMM_TASK, LAUNCH_TASK, X86
 
 BUDGET = 1e-5
 
@@ -91,3 +92,16 @@ def test_trials_of_another_budget_are_left_out() -> None:
     search = Search(space_of(CONV_TASK), F4, X86, BUDGET)
     search.add({**F4, "m": 5}, 1e-9)
     assert search.trials == 0 and search.best is None
+
+
+def test_a_launch_of_more_instructions_must_be_faster_by_more() -> None:
+    search = Search(space_of(LAUNCH_TASK), CUT, load_target("sm_80"), BUDGET)
+    first, hasty, thrifty = (search.next() for _ in range(3))
+    assert first == CUT
+    search.add(CUT, 4e-6, counted=(100, 1.6e-6))
+    search.add(hasty, 3.84e-6, counted=(106, 1.7e-6))
+    assert search.points[search.best] == CUT and search.since == 1
+    search.add(thrifty, 4.1e-6, counted=(90, 1.44e-6))
+    assert search.points[search.best] == thrifty and search.since == 0
+    assert (search.rule_seconds, search.rule_instructions) == (4e-6, 100)
+    assert (search.best_seconds, search.best_instructions) == (4.1e-6, 90)

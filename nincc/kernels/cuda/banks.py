@@ -12,7 +12,9 @@ from functools import cache
 BANKS = 8
 """Quads that shared memory reads or writes at a time."""
 SEEN = 64
-"""Threads whose accesses are looked at; those behind repeat the pattern."""
+"""Threads whose accesses are looked at where those behind repeat the pattern."""
+MOST = 512
+"""Where the pattern ends within a quarter warp, so that none is like the one before: the threads of a block."""
 
 
 def collisions(places: Iterable[int]) -> int:
@@ -23,6 +25,11 @@ def collisions(places: Iterable[int]) -> int:
         banks = [place % BANKS for place in set(listed[start : start + BANKS])]
         total += max(map(banks.count, banks)) - 1
     return total
+
+
+def _seen(period: int) -> range:
+    """The threads whose accesses are looked at, of a pattern of ``period`` threads."""
+    return range(MOST if period % BANKS else SEEN)
 
 
 def _best(paddings: Iterable[tuple[int, int]], cost: Callable[[int, int], int]) -> tuple[int, int]:
@@ -52,7 +59,7 @@ def sum_strides(quads: int, lanes: int, groups: int, rows: int, shares: int) -> 
     side = lanes * groups
 
     def cost(row_padding: int, share_padding: int) -> int:
-        row, threads = quads + row_padding, range(min(SEEN, side * shares))
+        row, threads = quads + row_padding, _seen(side)[: side * shares]
         share = rows * row + share_padding
         written = [t // side * share + t % lanes * row + t // lanes % groups for t in threads]
         return SEEN * collisions(written) + collisions(written_by_pixel(quads, row))
@@ -72,7 +79,7 @@ def pixel_stride(quads: int, lanes: int, groups: int, shares: int, written_lanes
 
     def cost(padding: int, _: int) -> int:
         stride = quads + padding
-        read = [t // side * apart + t % lanes * stride for t in range(min(SEEN, side * shares))]
+        read = [t // side * apart + t % lanes * stride for t in _seen(side)[: side * shares]]
         written = written_by_pixel(quads, stride)
         if written_lanes:
             written = [t % written_lanes * stride + t // written_lanes % written_groups for t in range(SEEN)]
@@ -83,7 +90,7 @@ def pixel_stride(quads: int, lanes: int, groups: int, shares: int, written_lanes
 
 def written_by_pixel(quads: int, stride: int) -> list[int]:
     """Where threads write, or read, that count the quads of a pixel, then the pixels."""
-    return [t // quads * stride + t % quads for t in range(SEEN)]
+    return [t // quads * stride + t % quads for t in _seen(quads)]
 
 
 @cache

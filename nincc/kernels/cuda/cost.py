@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from nincc.gpu_target import MOST_REGISTERS, WARP, GpuTarget, fma_lanes, reserved_shared
+from nincc.kernels.cuda.energy import SCHEDULERS, frugal, issue_clocks
 from nincc.kernels.cuda.plan import Plan
 from nincc.kernels.cuda.sharing import sharing_rounds
 from nincc.kernels.cuda.stage import QUAD, Stage, written_out
 from nincc.kernels.spec import round_up
 
-SCHEDULERS = 4
-"""Warps of which an SM starts an instruction each clock.  Source: CUDA C++ Programming Guide, architecture."""
 OTHER = 2.0
 """Clocks of an instruction that is no multiply-add: loads keep their pipe busy for longer than one."""
 OVERLAP = 4
@@ -104,8 +103,11 @@ class LaunchCost:
 
     @property
     def spills(self) -> bool:
-        """Whether the block has so many threads that each gets fewer registers than it needs."""
-        most = self.target.registers // round_up(self.plan.threads, WARP)
+        """Whether the block has so many threads that each gets fewer registers than it needs.
+
+        A scheduler has its own share of the registers: the one with most of the block's warps decides.
+        """
+        most = self.target.registers // round_up(self.plan.threads, WARP * SCHEDULERS)
         return most <= MOST_REGISTERS and max(s.pixels * s.columns for s in self.plan.stages) + SPARE_REGISTERS > most
 
     @property
@@ -124,8 +126,8 @@ class LaunchCost:
 
     @property
     def score(self) -> float:
-        """What the rule chooses by: the clocks, and a little for each instruction, which takes power."""
-        return self.clocks + FRUGALITY * self.instructions / (WARP * SCHEDULERS * self.target.sm_count)
+        """What the rule chooses by."""
+        return frugal(self.clocks, issue_clocks(self.instructions, self.target))
 
     @property
     def stored_bytes(self) -> int:
@@ -180,8 +182,8 @@ COLUMN = 10
 """Instructions for an element of the im2col matrix, where the tile is one row; else its row is to be found."""
 POOLED = 10
 """Instructions of a thread for each element of a pool's window: its place, a load, four comparisons."""
-FRUGALITY = 2.5
-"""How far a plan of fewer instructions may take longer: a share of the clocks that issuing alone takes."""
+SUMMED = 5
+"""Instructions of a thread to add four channels of a further partial sum: their place, a load, four additions."""
 PROLOGUE = 40
 """Instructions of a thread to find its place."""
 
@@ -242,7 +244,7 @@ def staging_instructions(plan: Plan) -> int:
     if plan.gather == "columns":
         each = COLUMN if plan.tile[0] == 1 else 2 * COLUMN
         return 30 + sharing_rounds(plan.pixels, plan.patch.pixel, plan.threads) * each
-    each = 12 + (4 if any(conv.padding) else 0) + 5 * max(0, plan.partials - 1)
+    each = 12 + (4 if any(conv.padding) else 0) + SUMMED * max(0, plan.partials - 1)
     if conv.pool:
         each += math.prod(conv.pool.kernel) * POOLED
     return 15 + sharing_rounds(plan.patch.rows * plan.patch.cols, plan.staging_quads, plan.threads) * each

@@ -221,6 +221,25 @@ def test_reads_of_what_nobody_wrote() -> None:
     run(kernel(written, 1), [np.zeros(1, np.float32)], detect_uninitialised=True)
 
 
+def test_every_block_finds_garbage_in_its_shared_memory() -> None:
+    """A thread that never stores, or a load before the barrier, gives no number: nothing is left of earlier blocks."""
+    body = """
+    mad.wide.u32 %d5, %r0, 4, %d0;
+    mov.u32 %r1, %ctaid.x;
+    mad.wide.u32 %d5, %r1, 128, %d5;
+    shl.b32 %r2, %r0, 2;
+    mov.u32 %r3, box;
+    add.u32 %r3, %r3, %r2;
+    ld.shared.b32 %r4, [%r3];
+    st.global.b32 [%d5], %r4;
+    st.shared.b32 [%r3], 0;
+    """
+    for declared, dynamic in ((".shared .align 16 .b8 box[8192];\n", 0), ("", 8192)):
+        text = kernel(declared + body, 1, "" if declared else ".extern .shared .align 16 .b8 box[];")
+        after, _ = run(text, [np.zeros((5000, 32), np.float32)], grid=(5000, 1, 1), block=(32, 1, 1), shared=dynamic)
+        assert np.isnan(after[0]).all()
+
+
 UNKNOWN = ["ld.global.v8.b32 %r1, [%d0];", "ld.texture.b32 %r1, [%d0];", "atom.global.add %r1, [%d0], 1;"]
 
 
