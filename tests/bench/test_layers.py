@@ -50,15 +50,17 @@ def test_winograd_needs_its_share_of_the_multiplications(m, r, kernel, strides, 
 
 
 @pytest.mark.parametrize(
-    ("units", "strassen", "share"),
+    ("units", "strassen", "mr", "share"),
     [
-        ([32], [1], 7 / 8),
-        ([48], [1], 1 - 2 / 3 / 8),  # the third panel has no partner
-        ([32, 32], [1, 0], (64 * 7 / 8 + 32) / 96),
+        ([32], [1], 6, 7 / 8),
+        ([48], [1], 6, 1 - 2 / 3 / 8),  # the third panel has no partner
+        ([48], [1], 8, 7 / 8),  # but halves
+        ([32, 32], [1, 0], 6, (64 * 7 / 8 + 32) / 96),
     ],
 )
-def test_strassens_pairs_need_seven_products_of_eight(units, strassen, share):
-    schedule = {"channels": 64, "units": units, "strassen": strassen, "activations": ["relu"] * len(units), "lanes": 8}
+def test_strassens_pairs_need_seven_products_of_eight(units, strassen, mr, share):
+    schedule = {"channels": 64, "units": units, "strassen": strassen, "lanes": 8, "mr": mr}
+    schedule["activations"] = ["relu"] * len(units)
     assert multiplication_share({"op": "nincc.gemm_chain", "schedule": schedule}) == pytest.approx(share)
 
 
