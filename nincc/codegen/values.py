@@ -86,8 +86,8 @@ def _first_image(call: Any) -> int | None:
     shape = [int(extent) for extent in call.args[0].checked_type.concrete_shape]
     kept = [int(extent) for extent in call.checked_type.concrete_shape]
     begin = int(call.attrs.begin[0])
-    steps = {int(step) for step in call.attrs.strides or ()} | {1}
-    axes = [int(axis) for axis in call.attrs.axes] if call.attrs.axes is not None else [0]
-    if kept[1:] != shape[1:] or steps != {1} or axes[0] != 0:
+    leaps = any(int(step) != 1 for step in call.attrs.strides or ())
+    first_axis = 0 if call.attrs.axes is None else int(call.attrs.axes[0])
+    if kept[1:] != shape[1:] or leaps or first_axis != 0:
         return None
     return min(max(begin + shape[0] if begin < 0 else begin, 0), shape[0] - kept[0])

@@ -112,27 +112,12 @@ class Header:
             raise Refused(f"records for a {mine['name']} whose {key} is {self.target.get(key)}, not {mine[key]}")
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One trial: ``seconds`` is None where it failed, ``error`` then says how (a key of ERRORS).
+class Trial:
+    """What a trial showed, as it happens or as a record tells: ``seconds`` are None where it failed with ``error``."""
 
-    ``note`` is what nincc adds: the reason in words, and where it ran.  ``text`` is the line itself.
-    """
-
-    task: Task
-    knobs: Knobs
     seconds: float | None
     error: int
-    elapsed: float
-    timestamp: float
     note: Mapping[str, Any]
-    number: int
-    text: str = field(repr=False)
-
-    @property
-    def key(self) -> tuple[Any, ...]:
-        """What makes two trials trials of the same kernel."""
-        return (self.task, *sorted(self.knobs.items()))
 
     @property
     def condemns(self) -> bool:
@@ -153,6 +138,29 @@ class Entry:
     def issue(self) -> float:
         """Seconds in which the GPU's reference card issues them; 0 where they were not counted."""
         return float(self.note.get("issue", 0.0))
+
+
+@dataclass(frozen=True)
+class Entry(Trial):
+    """One trial: ``seconds`` is None where it failed, ``error`` then says how (a key of ERRORS).
+
+    ``note`` is what nincc adds: the reason in words, and where it ran.  ``text`` is the line itself.
+    """
+
+    task: Task
+    knobs: Knobs
+    seconds: float | None
+    error: int
+    elapsed: float
+    timestamp: float
+    note: Mapping[str, Any]
+    number: int
+    text: str = field(repr=False)
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What makes two trials trials of the same kernel."""
+        return (self.task, *sorted(self.knobs.items()))
 
     @staticmethod
     def parse(line: str, number: int, kernels: int | None = None) -> Entry:

@@ -40,7 +40,7 @@ class Job:
         self.search.add(knobs, outcome.seconds, outcome.condemns, (outcome.instructions, outcome.issue))
         self.failed += outcome.seconds is None
         self.now = outcome.seconds
-        self.estimated |= bool(outcome.note.get("estimate"))
+        self.estimated |= outcome.estimated
 
     def value(self) -> float:
         """How much a trial may gain: the task's share of the net's time, less the longer nothing was found."""

@@ -15,7 +15,7 @@ from time import monotonic
 from typing import IO, Any
 
 from nincc.errors import ToolError
-from nincc.records.format import BAD_CODE, CRASHED, FAILED, SLOW_CODE, SLOW_RUN
+from nincc.records.format import BAD_CODE, CRASHED, FAILED, SLOW_CODE, SLOW_RUN, Trial
 
 BOARD = "board"
 """The phase in which a worker waits for a board."""
@@ -24,7 +24,7 @@ START_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Outcome(Trial):
     """What became of a trial: its time, or the error (a key of nincc.records.format.ERRORS) and what it said.
 
     ``lost`` says that the device went away, so that the candidate may still be a good one.
@@ -36,21 +36,6 @@ class Outcome:
     note: Mapping[str, Any] = field(default_factory=dict)
     elapsed: float = 0.0
     lost: bool = False
-
-    @property
-    def instructions(self) -> int:
-        """What all threads of a GPU's launch executed; 0 where that was not counted."""
-        return int(self.note.get("instructions", 0))
-
-    @property
-    def issue(self) -> float:
-        """Seconds in which the reference card issues them."""
-        return float(self.note.get("issue", 0.0))
-
-    @property
-    def condemns(self) -> bool:
-        """Whether the kernel is not to be used: it failed, and not by taking too long."""
-        return self.seconds is None and self.error not in (SLOW_CODE, SLOW_RUN)
 
 
 class Worker:
