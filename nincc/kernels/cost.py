@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from nincc.kernels.spec import Conv, balanced, most_rows, round_up
+from nincc.kernels.spec import Conv, balanced, most_rows
 from nincc.kernels.winograd_spec import Winograd
 from nincc.target import Target
 
@@ -38,8 +38,8 @@ class Core:
 
     @property
     def vector(self) -> float:
-        """Cycles of a vector operation: two pipes of up to 8 lanes."""
-        return 0.5 * max(1.0, self.target.lanes / 8)
+        """Cycles of an operation on the target's vectors."""
+        return vector_cycles(self.target.lanes)
 
     @property
     def most_rows(self) -> int:
@@ -90,6 +90,11 @@ class Core:
         return 1 if stays else max(1, min(-(-rows // mr), l2 // 2 // (mr * depth * 4)))
 
 
+def vector_cycles(lanes: int) -> float:
+    """Cycles of a vector operation: two pipes of up to 8 lanes."""
+    return 0.5 * max(1.0, lanes / 8)
+
+
 def overlapped(first: float, second: float) -> float:
     """Cycles of two things of which most goes on at once."""
     return max(first, second) + (1 - OVERLAP) * min(first, second)
@@ -133,9 +138,14 @@ class WinogradCost:
         plan, n, m = self.plan, self.plan.n, self.plan.m
         tile_in = 0.9 * n**3 + n**2
         tile_out = (n + m) * (n - 2 + m * n / 2) + n**2
-        vectors_in = plan.tile_blocks * plan.tile_block * plan.stride / plan.conv.lanes
-        vectors_out = plan.tiles * round_up(plan.conv.units, plan.conv.lanes) / plan.conv.lanes
-        return self.core.vector * (tile_in * vectors_in + tile_out * vectors_out)
+        vectors_in = plan.tile_blocks * plan.tile_block * plan.stride / plan.lanes_in
+        vectors_out = plan.tiles * -(-plan.conv.units // plan.conv.lanes)
+        return vector_cycles(plan.lanes_in) * tile_in * vectors_in + self.core.vector * tile_out * vectors_out
+
+    @property
+    def vectors(self) -> int:
+        """Vectors of output channels, those of half a panel's padding among them."""
+        return 2 * self.plan.panels
 
     @property
     def weight_bytes(self) -> int:
@@ -146,6 +156,8 @@ class WinogradCost:
     def computing(self) -> float:
         """Stage 3's register tiles."""
         plan = self.plan
+        if plan.columnwise:
+            return plan.tile_blocks * plan.tile_block * plan.elements * plan.depth * self.vectors * self.core.vector
         rows = self.core.row_tiles(plan.tile_block, plan.conv.mr, plan.depth)
         return plan.tile_blocks * plan.elements * plan.panels * rows
 
@@ -162,13 +174,15 @@ class WinogradCost:
     def traffic(self) -> float:
         """What moving the gathered map, V and M takes beyond what hides behind computing.
 
-        The map is written and read, V written, and read once a unit block, M written and read.
+        The map is written and read, V written, and read once a unit block, M written and read.  A columnwise plan's M
+        is half transformed, and so is V read, for each vector of units.
         """
         plan, core = self.plan, self.core
         rows, cols = plan.map_size
         image_map = rows * cols * plan.stride * 4
-        v, products = plan.elements * plan.v_step * 4, plan.elements * plan.m_step * 4
+        v, products = plan.v_size * 4, plan.m_size * 4
         kept = products + v * (plan.tile_blocks if plan.order == "unit" else 1)
-        moved = plan.tile_blocks * (v + plan.unit_blocks * (v + 2 * products))
+        turns = self.vectors if plan.columnwise else plan.unit_blocks
+        moved = plan.tile_blocks * (v + turns * (v + 2 * products))
         cycles = core.moving(moved, kept) + core.moving(2 * plan.conv.batch * image_map, plan.group * image_map)
         return max(UNHIDDEN * cycles, cycles - HIDDEN * self.computing)

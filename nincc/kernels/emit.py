@@ -77,9 +77,13 @@ class Emitter:
         self.lanes = lanes
         self._count = 0
 
+    def of(self, lanes: int) -> Emitter:
+        """An emitter into the same kernel whose vectors have ``lanes`` floats."""
+        return Emitter(lanes, self.ib)
+
     def scalars(self) -> Emitter:
         """An emitter into the same kernel whose "vectors" are single floats."""
-        return Emitter(1, self.ib)
+        return self.of(1)
 
     def narrow(self) -> Emitter:
         """An emitter into the same kernel whose vectors are single registers, for code that has many values at once."""

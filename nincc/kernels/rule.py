@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Literal
 
 from nincc.kernels.cost import Core, WinogradCost, direct_cycles
@@ -21,6 +22,8 @@ LARGEST_V = 4
 """Blocks of transformed tiles are at most this many times the L2 cache."""
 SMALLEST_BLOCK = 4
 """Tiles of the smallest block worth costing: half a register tile."""
+LARGEST_UNIT_BLOCK = 8
+"""Panels of the largest block of units worth costing."""
 ERROR_PRICE = 0.1
 """Share of the time that an error as large as the budget is held to cost: errors of layers add up."""
 MEMORY_PRICE = 0.01
@@ -112,8 +115,14 @@ def _winograd_plans(core: Core, conv: Conv, error_budget: float) -> Iterator[Win
         for order in ORDERS if conv.batch > 1 else ("tile", "unit"):
             for tile_block in _tile_blocks(core, replace(whole, order=order)):
                 mr = core.best_rows(tile_block, whole.depth)
-                for count in sorted({min(count, panels) for count in (1, 2, 4, 8)}):
+                for count in unit_panels(panels):
                     yield Winograd(replace(conv, mr=mr), m, r, tile_block, count * panel, order)
+
+
+def unit_panels(panels: int) -> list[int]:
+    """Panels of a block of units worth costing: a few, preferably ones that leave no smaller block at the end."""
+    even = {count for count in range(1, LARGEST_UNIT_BLOCK + 1) if panels % count == 0}
+    return sorted(even | {min(count, panels) for count in (1, 2, 4, LARGEST_UNIT_BLOCK)})
 
 
 def _tile_blocks(core: Core, plan: Winograd) -> list[int]:
@@ -141,11 +150,38 @@ def _even_cuts(tiles: int, largest: int) -> list[int]:
 
 
 def _cost(core: Core, plan: Winograd, error_budget: float) -> float:
-    """Cycles on one core and when all tasks run, weighed alike, with a little on top for error and memory."""
+    """Cycles, the mean for every count of threads, with a little on top for error and memory."""
     tasks = plan.conv.tasks
-    items = {"image": plan.groups, "tile": plan.tile_blocks, "unit": plan.tile_blocks * plan.unit_blocks}[plan.order]
-    uneven = -(-items // tasks) * tasks / items
+    threads = [count for count in (1, 2, 4, 8, 16, 32) if count < tasks] + [tasks]
+    uneven = sum(busiest(plan, count) for count in threads) / len(threads)
     error = winograd_error(plan.m, plan.r, plan.depth) / error_budget
-    memory = plan.elements * (plan.v_step + plan.m_step) * 4 / core.target.l2
+    memory = (plan.v_size + plan.m_size) * 4 / core.target.l2
     extra = ERROR_PRICE * error + MEMORY_PRICE * memory
-    return WinogradCost(core, plan).total * (1 + uneven) / 2 * (1 + extra)
+    return WinogradCost(core, plan).total * uneven * (1 + extra)
+
+
+def busiest(plan: Winograd, threads: int) -> float:
+    """The share of a plan's products that the busiest of ``threads`` threads has, as a multiple of an even share.
+
+    The pool deals out the tasks in runs, as even as whole tasks can be.
+    """
+    tasks, items = plan.conv.tasks, _items(plan)
+    used = min(tasks, items)
+    ends = [_done(plan, min(thread * tasks // threads, used) * items // used) for thread in range(threads + 1)]
+    return max(after - before for before, after in pairwise(ends)) * threads / ends[-1]
+
+
+def _items(plan: Winograd) -> int:
+    """What tasks share: groups of images, blocks of tiles, or blocks of units for each block of tiles."""
+    if plan.order == "image":
+        return plan.groups
+    return plan.tile_blocks * (plan.unit_blocks if plan.order == "unit" else 1)
+
+
+def _done(plan: Winograd, items: int) -> int:
+    """The work in the first ``items`` items: the last block of units may be smaller than the others."""
+    if plan.order != "unit":
+        return items
+    blocks, rest = divmod(items, plan.tile_blocks)
+    before = min(blocks * plan.block_panels, plan.panels)
+    return before * plan.tile_blocks + rest * min(plan.block_panels, plan.panels - before)

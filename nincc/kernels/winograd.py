@@ -2,9 +2,10 @@
 
 Stage 1 gathers the source on a zero-padded map (:mod:`nincc.kernels.gather`).  Stage 2 transforms n × n tiles of it
 to ``V[element][tile][channel]``, stage 3 multiplies each element's matrix by its weights to
-``M[element][tile][unit]``, stage 4 transforms M back and adds bias and activation.  V and M hold blocks of tiles
-that stay in the L2 cache.  The steps between elements are padded by a cache line, lest they share cache sets, and
-the next weight panel is fetched while one is used.  This module walks the blocks, in one of three orders.
+``M[element][tile][unit]``, stage 4 transforms M back and adds bias and activation; where few channels are summed,
+products pass from registers into stage 4.  V and M hold blocks of tiles that stay in the L2 cache.  The steps
+between elements are padded by a cache line, lest they share cache sets, and the next weight panel is fetched while
+one is used.  This module walks the blocks, in one of three orders.
 """
 
 from __future__ import annotations
@@ -59,22 +60,12 @@ class _Walk:
     source: View
     stages: Stages
 
-    @property
-    def v_size(self) -> int:
-        """Floats of a block of transformed tiles: whole cache lines, so that tasks never share one."""
-        return round_up(self.plan.elements * self.plan.v_step, CACHE_LINE)
-
-    @property
-    def m_size(self) -> int:
-        """Floats of a block of products, in whole cache lines too."""
-        return round_up(self.plan.elements * self.plan.m_step, CACHE_LINE)
-
     def by_images(self) -> None:
         """Tasks share groups of images and do everything for one, so that its map stays in the task's cache."""
         em, plan, gather = self.em, self.plan, self.gather
         tasks = min(plan.conv.tasks, plan.groups)
         map_size = round_up(plan.group * gather.image_elements, CACHE_LINE)
-        sizes = {"map": map_size, "v": self.v_size, "m": self.m_size}
+        sizes = {"map": map_size, "v": plan.v_size, "m": plan.m_size}
         maps, v, m = (em.scratch(tasks * size, name) for name, size in sizes.items())
         with em.tasks(plan.groups, tasks) as (task, begin, end), em.span(begin, end, "group") as group:
             first = em.scalar(group * plan.group, "first")
@@ -86,32 +77,32 @@ class _Walk:
                 gather_row(em, gather, self.source, here.at(image * gather.image_elements), first + image, row)
             part = Part(here, first, images * (plan.grid[0] * plan.grid[1]))
             with em.loop(plan.group_blocks, "tb") as block:
-                self._tile_block(part, v.at(task * self.v_size), m.at(task * self.m_size), block)
+                self._tile_block(part, v.at(task * plan.v_size), m.at(task * plan.m_size), block)
 
     def by_tiles(self) -> None:
         """All images are gathered first; then tasks share the blocks of tiles, each with all units."""
         em, plan = self.em, self.plan
         part = self._gather_all()
         tasks = min(plan.conv.tasks, plan.tile_blocks)
-        v, m = em.scratch(tasks * self.v_size, "v"), em.scratch(tasks * self.m_size, "m")
+        v, m = em.scratch(tasks * plan.v_size, "v"), em.scratch(tasks * plan.m_size, "m")
         with em.tasks(plan.tile_blocks, tasks) as (task, begin, end), em.span(begin, end, "tb") as block:
-            self._tile_block(part, v.at(task * self.v_size), m.at(task * self.m_size), block)
+            self._tile_block(part, v.at(task * plan.v_size), m.at(task * plan.m_size), block)
 
     def by_units(self) -> None:
         """All tiles are transformed first; then tasks share the blocks of units, each with all tiles."""
         em, plan = self.em, self.plan
         part = self._gather_all()
         items = plan.unit_blocks * plan.tile_blocks
-        v = em.scratch(plan.tile_blocks * self.v_size, "v")
-        m = em.scratch(min(plan.conv.tasks, items) * self.m_size, "m")
+        v = em.scratch(plan.tile_blocks * plan.v_size, "v")
+        m = em.scratch(min(plan.conv.tasks, items) * plan.m_size, "m")
         slots = plan.tile_blocks * plan.tile_block
         with em.tasks(slots, plan.conv.tasks) as (_, begin, end), em.span(begin, end, "t") as tile:
             block = em.scalar(div(tile, plan.tile_block), "tb")
-            self.stages.transform_in(part, v.at(block * self.v_size), tile, mod(tile, plan.tile_block))
+            self.stages.transform_in(part, v.at(block * plan.v_size), tile, mod(tile, plan.tile_block))
         with em.tasks(items, plan.conv.tasks) as (task, begin, end), em.span(begin, end, "item") as item:
             block = em.scalar(mod(item, plan.tile_blocks), "tb")
             units = em.scalar(div(item, plan.tile_blocks), "ub")
-            self._unit_block(part, v.at(block * self.v_size), m.at(task * self.m_size), block, units)
+            self.stages.unit_block(part, v.at(block * plan.v_size), m.at(task * plan.m_size), block, units)
 
     def _gather_all(self) -> Part:
         """Stage 1 for the whole batch, tasks sharing the rows."""
@@ -129,12 +120,4 @@ class _Walk:
         with em.loop(plan.tile_block, "t") as slot:
             self.stages.transform_in(part, v, block * plan.tile_block + slot, slot)
         with em.loop(plan.unit_blocks, "ub") as units:
-            self._unit_block(part, v, products, block, units)
-
-    def _unit_block(self, part: Part, v: View, products: View, block: Expr, units: Expr) -> None:
-        """One block of transformed tiles times one of units."""
-        em, plan = self.em, self.plan
-        self.stages.multiply(v, products, units)
-        with em.loop(plan.tile_block, "t") as slot:
-            tile = em.scalar(block * plan.tile_block + slot, "tile")
-            self.stages.transform_out(part, products, tile, slot, units)
+            self.stages.unit_block(part, v, products, block, units)

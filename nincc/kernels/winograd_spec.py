@@ -16,6 +16,9 @@ from nincc.kernels.spec import Conv, conv_spec, round_up
 
 CACHE_LINE = 16
 """Floats of a cache line: blocks lie that much off a power of two, so that they do not share cache sets."""
+SHORTEST = 4
+"""Lanes of the shortest vectors worth having."""
+AVX512_LANES, AVX512_REGISTERS = 16, 32
 
 ORDERS = ("image", "tile", "unit")
 
@@ -59,7 +62,23 @@ class Winograd:
     @property
     def stride(self) -> int:
         """Floats from one pixel of the gathered map, or tile of a block, to the next."""
-        return round_up(self.depth, self.conv.lanes)
+        return round_up(self.depth, self.lanes_in)
+
+    @property
+    def lanes_in(self) -> int:
+        """Channels of a vector of the gathered map and of its tiles: shorter ones for the few channels of an image."""
+        lanes = self.conv.lanes
+        while lanes >= 2 * max(self.depth, SHORTEST // 2 + 1):
+            lanes //= 2
+        return lanes
+
+    @property
+    def columnwise(self) -> bool:
+        """Whether products pass from registers into the output transform, a column of elements at a time.
+
+        AVX-512 multiplies by a float that it spreads from memory: a column's weights and sums may take all registers.
+        """
+        return self.conv.lanes == AVX512_LANES and self.n * (self.depth + 1) <= AVX512_REGISTERS
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -130,6 +149,18 @@ class Winograd:
     def m_step(self) -> int:
         """Floats from one element's products to the next element's in a block of products."""
         return self.tile_block * self.unit_block + CACHE_LINE
+
+    @property
+    def v_size(self) -> int:
+        """Floats of a block of transformed tiles: whole cache lines, so that tasks never share one."""
+        return round_up(self.elements * self.v_step, CACHE_LINE)
+
+    @property
+    def m_size(self) -> int:
+        """Floats of a block of products, or of one vector's products half transformed; in whole cache lines too."""
+        if self.columnwise:
+            return self.tile_block * self.m * self.n * self.conv.lanes
+        return round_up(self.elements * self.m_step, CACHE_LINE)
 
 
 def winograd_spec(shape: tuple[int, ...], attrs: Mapping[str, Any]) -> Winograd:

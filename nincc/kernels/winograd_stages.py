@@ -5,6 +5,8 @@ Tiles are numbered within a :class:`Part`: the images whose gathered maps lie on
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 from nincc._tvm import tvm
@@ -14,9 +16,11 @@ from nincc.kernels.gather import Gather
 from nincc.kernels.register_tile import accumulate, unroll_of_target
 from nincc.kernels.spec import balanced
 from nincc.kernels.winograd_spec import CACHE_LINE, Winograd
-from nincc.kernels.winograd_transform import transform_tile
+from nincc.kernels.winograd_transform import linear_map, transform_rows, transform_tile
 
 tir = tvm.tir
+
+Store = Callable[[int, int, Expr], None]
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ class Stages:
         corner = image * gather.image_elements + y * (plan.m * gather.row_elements) + x * (plan.m * plan.stride)
         source = part.maps.at(em.offset(corner, "corner"))
         target = v.at(em.offset(slot * plan.stride, "slot"))
-        em = em.narrow()
+        em = em.of(plan.lanes_in).narrow()
         source, target = source.seen_by(em), target.seen_by(em)
         with em.loop(plan.stride // em.lanes, "c") as c:
             transform_tile(
@@ -64,15 +68,37 @@ class Stages:
         rest = mod(tile, down * across)
         return image, self.em.scalar(div(rest, across), "ty"), self.em.scalar(mod(rest, across), "tx")
 
-    def multiply(self, v: View, products: View, units: Expr) -> None:
-        """Stage 3 for one block of tiles and one of units."""
+    def unit_block(self, part: Part, v: View, products: View, block: Expr, units: Expr) -> None:
+        """Stages 3 and 4 for one block of transformed tiles and one of units; ``products`` is room for those."""
+        if self.plan.columnwise:
+            self._columnwise(part, v, products, block, units)
+            return
+        self._multiply(v, products, units)
+        with self._each_tile(part, block) as (tile, slot):
+            self._transform_out(part, products, tile, slot, units)
+
+    @contextmanager
+    def _each_tile(self, part: Part, block: Expr) -> Iterator[tuple[Expr, Expr]]:
+        """``with … as (tile, slot)``: the tiles of a block, those past the part's last left out."""
+        em, plan = self.em, self.plan
+        with em.loop(plan.tile_block, "t") as slot:
+            tile = em.scalar(block * plan.tile_block + slot, "tile")
+            with em.when(tile < part.tiles) if plan.uneven else nullcontext():
+                yield tile, slot
+
+    def _multiply(self, v: View, products: View, units: Expr) -> None:
+        """Stage 3: each element's matrix of tiles by its weights."""
         em, plan = self.em, self.plan
         count = self._panels_of(units)
         with em.loop(plan.elements, "e") as element, em.loop(count, "no") as panel:
-            number = units * (plan.block_panels * plan.elements) + element * count + panel
-            weight = self.weight.at(em.offset(number * (plan.depth * plan.panel), "panel"))
             target = products.at(em.offset(element * plan.m_step + panel * plan.panel, "product"))
-            self._panel(v.at(element * plan.v_step), weight, target)
+            self._panel(v.at(element * plan.v_step), self._weights(units, count, element, panel), target)
+
+    def _weights(self, units: Expr, count: Expr, element: Expr, panel: Expr) -> View:
+        """An element's panel of weights: the blocks of units before this one are whole."""
+        plan = self.plan
+        number = units * (plan.block_panels * plan.elements) + element * count + panel
+        return self.weight.at(self.em.offset(number * (plan.depth * plan.panel), "panel"))
 
     def _panels_of(self, units: Expr) -> Expr:
         """Panels of a block of units: the last one may have fewer."""
@@ -116,41 +142,82 @@ class Stages:
             for vector, register in enumerate(row):
                 target.store((first + i) * plan.unit_block + vector * em.lanes, register.load(0))
 
-    def transform_out(self, part: Part, products: View, tile: Expr, slot: Expr, units: Expr) -> None:
-        """Stage 4 for ``slot`` of a block of tiles and one block of units; tiles past the part's are left out."""
-        if not self.plan.uneven:
-            self._output_tile(part, products, tile, slot, units)
-            return
-        with self.em.when(tile < part.tiles):
-            self._output_tile(part, products, tile, slot, units)
-
-    def _output_tile(self, part: Part, products: View, tile: Expr, slot: Expr, units: Expr) -> None:
-        """Whole rows and columns of the output, none beyond."""
+    def _transform_out(self, part: Part, products: View, tile: Expr, slot: Expr, units: Expr) -> None:
+        """Stage 4 for ``slot`` of a block of tiles."""
         em, plan = self.em.narrow(), self.plan
+        source = products.seen_by(em).at(em.offset(slot * plan.unit_block, "slot"))
+        store = self._output(em, part, tile, units)
+        with em.loop(self._vectors_of(em, units), "v") as v:
+            transform_tile(
+                em, cook_toom(plan.m, plan.r).at,
+                lambda i, j: source.load((i * plan.n + j) * plan.m_step + v * em.lanes), store(v),
+            )  # fmt: skip
+
+    def _vectors_of(self, em: Emitter, units: Expr) -> Expr:
+        """Vectors of a block of units that the output has."""
+        whole, stride = self.plan.unit_block // em.lanes, self.plan.conv.out_shape[3] // em.lanes
+        return em.scalar(tir.min(whole, stride - units * whole), "vectors")
+
+    def _output(self, em: Emitter, part: Part, tile: Expr, units: Expr) -> Callable[[Expr], Store]:
+        """Where a tile's outputs go.
+
+        Gives for a vector of the block of units ``store(i, j, value)``, which adds bias and activation to pixel (i, j)
+        of the tile, and writes it if the map has it.
+        """
+        plan = self.plan
         (height, width), stride = plan.conv.out_size, plan.conv.out_shape[3]
         image, ty, tx = self._position(tile)
         corner = (
             ((part.first_image + image) * height + ty * plan.m) * width + tx * plan.m
         ) * stride + units * plan.unit_block
         out = self.out.seen_by(em).at(em.offset(corner, "out"))
-        source = products.seen_by(em).at(em.offset(slot * plan.unit_block, "slot"))
         rows = em.scalar(height - ty * plan.m, "rows") if height % plan.m else None
         cols = em.scalar(width - tx * plan.m, "cols") if width % plan.m else None
-        vectors = tir.min(plan.unit_block // em.lanes, stride // em.lanes - units * (plan.unit_block // em.lanes))
-        with em.loop(em.scalar(vectors, "vectors"), "v") as v:
+
+        def of_vector(v: Expr) -> Store:
             bias = em.let(self.bias.seen_by(em).load(units * plan.unit_block + v * em.lanes), "bias")
 
             def store(i: int, j: int, value: Expr) -> None:
                 result = em.activate(value + bias, plan.conv.activation)
                 conditions = [rows > i] if rows is not None and i >= height % plan.m else []
                 conditions += [cols > j] if cols is not None and j >= width % plan.m else []
-                if not conditions:
-                    out.store((i * width + j) * stride + v * em.lanes, result)
-                    return
-                with em.when(tir.all(*conditions) if len(conditions) > 1 else conditions[0]):
-                    out.store((i * width + j) * stride + v * em.lanes, result)
+                place = (i * width + j) * stride + v * em.lanes
+                with em.when(tir.all(*conditions)) if conditions else nullcontext():
+                    out.store(place, result)
 
-            transform_tile(
-                em, cook_toom(plan.m, plan.r).at,
-                lambda i, j: source.load((i * plan.n + j) * plan.m_step + v * em.lanes), store,
-            )  # fmt: skip
+            return store
+
+        return of_vector
+
+    def _columnwise(self, part: Part, v: View, columns: View, block: Expr, units: Expr) -> None:
+        """Stages 3 and 4 of a plan that sums few channels: products are transformed in registers, never stored.
+
+        Vector by vector of the units, first all columns of elements, then all rows of what those became.
+        """
+        em, plan = self.em, self.plan
+        count = self._panels_of(units)
+        with em.loop(self._vectors_of(em, units), "vector") as vector:
+            panel, half = em.scalar(div(vector, 2), "panel"), em.scalar(mod(vector, 2) * em.lanes, "half")
+            with em.loop(plan.n, "j") as j:
+                weights = [self._weights(units, count, i * plan.n + j, panel).at(half) for i in range(plan.n)]
+                tiles, target = v.at(em.offset(j * plan.v_step, "v")), columns.at(em.offset(j * em.lanes, "column"))
+                with em.loop(plan.tile_block, "t") as slot:
+                    self._column(tiles.at(slot * plan.stride), weights, target, slot)
+            with self._each_tile(part, block) as (tile, slot):
+                source = columns.at(em.offset(slot * (plan.m * plan.n * em.lanes), "slot"))
+                transform_rows(
+                    em, cook_toom(plan.m, plan.r).at, lambda i, j: source.load((i * plan.n + j) * em.lanes),
+                    self._output(em, part, tile, units)(vector),
+                )  # fmt: skip
+
+    def _column(self, tile: View, weights: list[View], target: View, slot: Expr) -> None:
+        """One tile's products of a column of elements, transformed to m rows; ``weights`` are the elements'."""
+        em, plan = self.em, self.plan
+        sums = em.registers(plan.n, "acc")
+        for i, total in enumerate(sums):
+            for c in range(plan.depth):
+                product = em.broadcast(tile[i * plan.n * plan.v_step + c]) * weights[i].load(c * plan.panel)
+                total.store(0, product + total.load(0) if c else product)
+        rows = linear_map(em, cook_toom(plan.m, plan.r).at, [total.load(0) for total in sums])
+        for i, value in enumerate(rows):
+            target.store(((slot * plan.m + i) * plan.n) * em.lanes, value)

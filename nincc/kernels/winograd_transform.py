@@ -25,8 +25,15 @@ def transform_tile(
     for j in range(size):
         for i, value in enumerate(linear_map(em, matrix, [em.let(load(i, j)) for i in range(size)])):
             columns[i].store(j * em.lanes, value)
-    for i in range(rows):
-        row = [em.let(columns[i].load(j * em.lanes)) for j in range(size)]
+    transform_rows(em, matrix, lambda i, j: columns[i].load(j * em.lanes), store)
+
+
+def transform_rows(
+    em: Emitter, matrix: Matrix, load: Callable[[int, int], Expr], store: Callable[[int, int, Expr], None]
+) -> None:
+    """The rows' half of it: ``store(i, j, Y[i][j])`` of ``Y = X · matrixᵀ``, with as many rows as ``matrix`` has."""
+    for i in range(len(matrix)):
+        row = [em.let(load(i, j)) for j in range(len(matrix[0]))]
         for j, value in enumerate(linear_map(em, matrix, row)):
             store(i, j, value)
 

@@ -11,6 +11,7 @@ from math import prod
 from typing import Any
 
 from nincc.kernels.error_table import WINOGRAD, direct_error, winograd_error
+from nincc.kernels.rule import unit_panels
 from nincc.kernels.spec import Conv, balanced
 from nincc.kernels.winograd_spec import ORDERS, Winograd, is_winograd_shape, phase_taps
 from nincc.records.space import WORST_ERROR, Knob, Knobs, Space, cuts
@@ -72,7 +73,8 @@ class ConvSpace(Space):
     def _unit_blocks(self) -> list[Knob]:
         panel = 2 * self.task.lanes
         panels = -(-self.conv.units // panel)
-        return [panel * count for count in sorted({min(count, panels) for count in (*UNIT_PANELS, panels)})]
+        counts = {min(count, panels) for count in (*UNIT_PANELS, panels)} | set(unit_panels(panels))
+        return [panel * count for count in sorted(counts)]
 
     @property
     def _rows(self) -> int:

@@ -15,7 +15,7 @@ from nincc.target import AnyTarget
 
 X86, ARM, CUDA = "x86", "arm", "cuda"
 
-VERSIONS = {X86: 1, ARM: 1, CUDA: 2}
+VERSIONS = {X86: 2, ARM: 1, CUDA: 2}
 
 
 def version_for(target: AnyTarget) -> int:

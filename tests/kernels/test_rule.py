@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from nincc.kernels.cost import Core
 from nincc.kernels.error_table import winograd_error
-from nincc.kernels.rule import pick_conv
+from nincc.kernels.rule import busiest, pick_conv, unit_panels
 from nincc.kernels.spec import Conv, Pooling
 from nincc.kernels.winograd_spec import winograd_spec
 from nincc.target import cpu_names, load_target
@@ -100,6 +100,14 @@ def test_work_is_cut_for_all_tasks():
         plan = pick_conv(replace(CONV2, batch=batch), TARGET, threads=4).plan
         items = {"image": plan.groups, "tile": plan.tile_blocks}.get(plan.order, plan.tile_blocks * plan.unit_blocks)
         assert items >= 4
+
+
+def test_the_last_block_of_units_counts_as_what_it_is():
+    """Six panels in blocks of four: one of two threads would have twice the other's work."""
+    plan = pick_conv(CONV2, TARGET, threads=2).plan
+    panels = replace(plan, conv=replace(plan.conv, units=12 * TARGET.lanes), order="unit", tile_block=plan.tiles)
+    shares = {count: busiest(replace(panels, unit_block=count * panels.panel), 2) for count in unit_panels(6)}
+    assert shares == {1: 1, 2: 4 / 3, 3: 1, 4: 4 / 3, 6: 2}
 
 
 def test_register_tiles_balance_their_rows():

@@ -26,6 +26,6 @@ def test_one_familys_change_refuses_its_records_only(tmp_path: Path, monkeypatch
     launch = line(LAUNCH_TASK, CUT, 4e-6, instructions=9, issue=1e-6)
     gpu = write(tmp_path / "gpu.jsonl", launch, head=header(load_target("sm_80"), "static"))
     monkeypatch.setitem(versions.VERSIONS, "x86", 7)
-    with pytest.raises(UsageError, match="kernel version 1, this nincc has 7"):
+    with pytest.raises(UsageError, match="kernel version [0-9]+, this nincc has 7"):
         read_records(x86)
     assert len(read_records(gpu).entries) == 1
