@@ -2,7 +2,8 @@
 
 Only one process runs at a time: all others are stopped (see nincc.bench.process).  In every round each program has
 one burst; the next round starts with the next program, so that none always runs on the caches and the clock that
-the same other one left.
+the same other one left.  Every few rounds all programs start anew: which pages of memory a process got is luck, and
+worth up to an eighth of its time.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from nincc.errors import ToolError, UsageError
 from nincc.progress import OnProgress, silent
 from nincc.target import Target, native_target
 
+ROUNDS_A_PROCESS = 4
 BUSY = 0.1  # cores that other programs keep busy; above it, timings are doubtful
 _LOOK = 0.5  # seconds of watching what the others do
 
@@ -35,7 +37,7 @@ class BenchOptions:
     """How to measure.
 
     ``against`` names the peers; None means every one that is installed.  Each of ``rounds`` rounds gives each program
-    a burst of ``seconds``.  ``layers`` adds the time of each kernel.
+    a burst of ``seconds``; a process serves :data:`ROUNDS_A_PROCESS` of them.  ``layers`` adds the time of each kernel.
     """
 
     threads: int = 1
@@ -159,10 +161,13 @@ class Contest:
         one.start(source, self._options.threads, list(self._subject.inputs), outputs, self._data)
 
     def _rounds(self, timed: Sequence[Contestant]) -> None:
-        for one in timed:
-            one.burst(self._options.seconds, count=False)
         for index in range(self._options.rounds):
             self._tell("bursts in turn", index, self._options.rounds)
+            if index % ROUNDS_A_PROCESS == 0:
+                for one in timed:
+                    if index:
+                        one.restart()
+                    one.burst(self._options.seconds, count=False)
             first = index % len(timed)
             for one in (*timed[first:], *timed[:first]):
                 one.burst(self._options.seconds)

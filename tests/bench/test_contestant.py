@@ -71,6 +71,25 @@ def test_peer_with_other_numbers_is_reported(tmp_path):
     assert result.difference == pytest.approx(1e-3, rel=0.01)
 
 
+def test_a_restart_takes_another_process_and_keeps_the_timings(tmp_path):
+    model, images = net_of_three_images(tmp_path)
+    peer = Contestant("onnxruntime", tmp_path / "peer")
+    try:
+        peer.start(model, 1, ["data"], [output_name(model)], tmp_path / "inputs.npz")
+        first = peer.worker
+        peer.burst(0.01)
+        before = peer.result()
+        peer.restart()
+        assert peer.worker is not first
+        peer.compare([scores(model, images)])
+        peer.burst(0.01)
+        after = peer.result()
+    finally:
+        peer.close()
+    assert after.timing.count >= before.timing.count + 3
+    assert after.model_bytes == before.model_bytes and after.load_s > 0
+
+
 def net_of_three_images(folder):
     """nin-mnist with batch 3 as a file, and its input, stored for a worker."""
     onnx.save(zoo.build("nin-mnist", batch=3), folder / "model.onnx")

@@ -6,10 +6,12 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import onnx
 import pytest
 
+from nincc.bench.contestant import Contestant
 from nincc.bench.measure import BenchOptions, bench
 from nincc.bench.peers import base
 from nincc.bench.subject import file_for_peers, read_subject
@@ -46,6 +48,16 @@ def test_json_holds_what_the_figures_follow_from(result):
     assert ours["share_of_peak"] == pytest.approx(ours["gflops"] / data["peak"]["gflops"])
     assert data["direct_limit_s"] == pytest.approx(2e-9 * data["macs"] / data["peak"]["gflops"])
     assert ours["ratio"] == 1
+
+
+def test_every_few_rounds_all_programs_start_anew(artefact, digits_relu, monkeypatch):
+    started = []
+    restart = Contestant.restart
+    monkeypatch.setattr(Contestant, "restart", lambda one: started.append(one.name) or restart(one))
+    monkeypatch.setattr("nincc.bench.measure.ROUNDS_A_PROCESS", 2)
+    result = bench(artefact, digits_relu, replace(QUICK, rounds=5))
+    assert started == 3 * ["nincc", "onnxruntime"]
+    assert all(program.timing.count >= 5 * 3 for program in result.programs)
 
 
 def test_without_a_model_only_ours_is_timed(artefact):
