@@ -11,7 +11,7 @@ from math import prod
 from typing import Any
 
 from nincc.kernels.error_table import WINOGRAD, direct_error, winograd_error
-from nincc.kernels.rule import unit_panels
+from nincc.kernels.rule import busiest, unit_panels
 from nincc.kernels.spec import Conv, balanced
 from nincc.kernels.winograd_spec import ORDERS, Winograd, is_winograd_shape, phase_taps
 from nincc.records.space import WORST_ERROR, Knob, Knobs, Space, cuts
@@ -130,9 +130,7 @@ class ConvSpace(Space):
         plan = self.plan(knobs)
         if plan is None:
             return 1.0
-        by_order = {"image": plan.groups, "tile": plan.tile_blocks, "unit": plan.tile_blocks * plan.unit_blocks}
-        items = by_order[plan.order]
-        return -(-items // threads) * threads / items
+        return busiest(replace(plan, conv=replace(plan.conv, tasks=threads)), threads)
 
     def canonical(self, knobs: Mapping[str, Any]) -> Knobs:
         """``mr`` is no larger than the rows it cuts."""

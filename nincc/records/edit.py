@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nincc.errors import UsageError
-from nincc.records.book import Timed, timed
+from nincc.records.book import Timed, best_of, timed
 from nincc.records.file import Contents, locked, read_records, write_records
 from nincc.records.format import Entry, Header
 from nincc.records.spaces import space_of
@@ -16,8 +16,6 @@ from nincc.records.workload import Workload
 
 SHIPPED_THREADS = (1, 4)
 """The thread counts whose best kernels a pruned file keeps: one, and compile's default."""
-GAIN = 0.99
-"""A kernel within this share of the cost rule's is no better: timings and estimates are not that exact."""
 SMALLER_ERROR = 4.0
 """A pruned file also keeps the best kernel of a predicted error this many times smaller, for smaller budgets."""
 
@@ -54,19 +52,13 @@ def best_entries(entries: Iterable[Entry]) -> list[Entry]:
     """For each workload its best kernels' last records: for one thread and for four, and of a far smaller error."""
     kept: list[Entry] = []
     for kernels in timed(entries).values():
-        best = [_best(kernels, threads) for threads in SHIPPED_THREADS]
+        best = [best_of(kernels, threads) for threads in SHIPPED_THREADS]
         bar = _error(best[0]) / SMALLER_ERROR
         exact = [kernel for kernel in kernels if _error(kernel) <= bar]
         if exact:
-            best.append(_best(exact, SHIPPED_THREADS[0]))
+            best.append(best_of(exact, SHIPPED_THREADS[0]))
         kept += [kernel.entry for kernel in best]
     return list({entry.text: entry for entry in kept}.values())
-
-
-def _best(kernels: Sequence[Timed], threads: int) -> Timed:
-    """The fastest; the first that was tried, the cost rule's, where the fastest gains next to nothing on it."""
-    fastest = min(kernels, key=lambda kernel: kernel.score(threads))
-    return kernels[0] if fastest.score(threads) > GAIN * kernels[0].score(threads) else fastest
 
 
 def _error(kernel: Timed) -> float:
