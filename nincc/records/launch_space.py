@@ -31,6 +31,8 @@ from nincc.kernels.cuda.candidates import (
 from nincc.kernels.cuda.cost import LaunchCost
 from nincc.kernels.cuda.plan import Plan
 from nincc.kernels.cuda.plan_attrs import plan_attrs
+from nincc.kernels.cuda.rule import may_wait
+from nincc.kernels.cuda.shared import keeps_pace
 from nincc.kernels.cuda.stage import QUAD, Stage
 from nincc.kernels.error_table import direct_error
 from nincc.kernels.spec import round_up
@@ -143,10 +145,14 @@ class LaunchSpace(Space):
         return self.launch(knobs) is not None
 
     def fits(self, knobs: Mapping[str, Any], target: AnyTarget) -> bool:
-        """Whether a multiprocessor holds a block, with the registers that its threads need."""
+        """Whether a multiprocessor holds a block, with the registers that its threads need, and its shared memory keeps
+        pace, as the cost rule asks for it.
+        """
         assert isinstance(target, GpuTarget)
         plan = self.launch(knobs)
-        return plan is not None and LaunchCost(plan, target).resident > 0
+        if plan is None or LaunchCost(plan, target).resident == 0:
+            return False
+        return keeps_pace(plan, target) or may_wait(plan, self.workload.segment, target)
 
     def points(self, error_budget: float = WORST_ERROR, target: AnyTarget | None = None) -> Iterator[Knobs]:
         """The most promising cuts on ``target``, whose chunks are as large as fits, or one size smaller."""

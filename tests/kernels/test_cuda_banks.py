@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nincc.kernels.cuda.banks import collisions, pixel_stride, staged_quads, sum_strides, written_by_pixel
+from nincc.kernels.cuda.banks import collisions, pixel_stride, row_padding, staged_quads, sum_strides, written_by_pixel
 from nincc.kernels.cuda.sharing import rounds_by_column, sharing_rounds, sum_parts
 
 
@@ -25,6 +25,15 @@ def test_pixels_read_side_by_side_are_in_different_banks(lanes: int, channels: i
     stride = pixel_stride(quads, lanes, 8, 1, 0, 0)
     assert quads <= stride < quads + 8
     assert collisions([t % lanes * stride for t in range(64)]) == 0
+
+
+@pytest.mark.parametrize("lanes", [(3, 1), (5, 1), (7, 1), (2, 2), (2, 4)])
+@pytest.mark.parametrize(("row", "pixel"), [(108, 6), (96, 12), (65, 5), (64, 8), (70, 7)])
+def test_rows_read_side_by_side_are_in_different_banks(lanes: tuple[int, int], row: int, pixel: int) -> None:
+    """Also where a row is a multiple of the banks: other pixels, though the banks are the same."""
+    wide = pixel if pixel % 2 or lanes[1] == 1 else pixel + 1
+    padded = row + row_padding(row, wide, lanes, 1)
+    assert collisions(i * padded + j * wide for i in range(lanes[0]) for j in range(lanes[1])) == 0
 
 
 @pytest.mark.parametrize("lanes", [1, 2, 4, 8])

@@ -101,7 +101,10 @@ def staged_quads(quads: int, stride: int) -> int:
 
 @cache
 def row_padding(row: int, pixel: int, lanes: tuple[int, int], strides: int) -> int:
-    """Behind a patch row of ``row`` quads, whose pixels are read by ``lanes`` (rows ``strides`` apart, columns)."""
+    """Behind a patch row of ``row`` quads, whose pixels are read by ``lanes`` (rows ``strides`` apart, columns).
+
+    ``row`` and ``pixel`` are whole, not what is left of them by the banks: two pixels must not be taken for one.
+    """
     if lanes[0] == 1:
         return 0
     places = [(i, j) for i in range(lanes[0]) for j in range(lanes[1])]

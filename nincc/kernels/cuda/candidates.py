@@ -11,6 +11,7 @@ from nincc.gpu_target import WARP, GpuTarget
 from nincc.kernels.cuda.banks import BANKS
 from nincc.kernels.cuda.cost import least_clocks
 from nincc.kernels.cuda.plan import Plan
+from nincc.kernels.cuda.shared import reading_clocks
 from nincc.kernels.cuda.stage import QUAD, Stage
 from nincc.kernels.spec import Conv, Pair, round_up
 
@@ -95,10 +96,9 @@ def finished(draft: Draft, segment: Segment, target: GpuTarget) -> Plan | None:
 
 def chunk_fits(plan: Plan, shared: int) -> bool:
     """Whether the staged chunk fits ``shared`` bytes, its threads' reach, and is read without bank conflicts."""
-    shares = plan.first.shares
-    if shares_collide(plan.workers(plan.first) // shares, plan.chunk // QUAD, shares):
+    if plan.patch.floats * 4 > shared or plan.chunk > 4 * QUAD * plan.threads:
         return False
-    return plan.patch.floats * 4 <= shared and plan.chunk <= 4 * QUAD * plan.threads
+    return not reading_clocks(plan, 0).conflicts
 
 
 def plans(segment: Segment, target: GpuTarget) -> Iterator[Plan]:

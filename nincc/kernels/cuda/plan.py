@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
-from nincc.kernels.cuda.banks import BANKS, pixel_stride, row_padding, staged_quads, sum_strides
+from nincc.kernels.cuda.banks import pixel_stride, row_padding, staged_quads, sum_strides
 from nincc.kernels.cuda.sharing import sum_parts
 from nincc.kernels.cuda.stage import QUAD, Stage
 from nincc.kernels.spec import Conv, Pair, round_up
@@ -141,9 +141,8 @@ class Plan:
         width = (cols - 1) * right + (conv.kernel[1] - 1) * beside + 1
         phase = -(-width // right)
         row = phase * right * pixel
-        return Patch(height, phase * right, phase, pixel, row + QUAD * row_padding(
-            row // QUAD % BANKS, pixel // QUAD % BANKS, self.lanes, down
-        ))  # fmt: skip
+        row += QUAD * row_padding(row // QUAD, pixel // QUAD, self.lanes, down)
+        return Patch(height, phase * right, phase, pixel, row)
 
     @property
     def staging_quads(self) -> int:

@@ -16,6 +16,7 @@ from nincc.gpu_target import GpuTarget
 from nincc.kernels.cuda.candidates import Layer, Segment, drafts, finished
 from nincc.kernels.cuda.cost import LaunchCost
 from nincc.kernels.cuda.plan import Plan
+from nincc.kernels.cuda.shared import keeps_pace
 from nincc.kernels.cuda.stage import QUAD
 from nincc.kernels.spec import Conv, round_up
 
@@ -113,19 +114,61 @@ def _choices(run: Run, target: GpuTarget, start: int, end: int, partials: int) -
 @cache
 def _cheapest_plans(run: Run, target: GpuTarget, start: int, end: int, from_partials: bool) -> tuple[Plan, ...]:
     """The cheapest plan for each number of blocks that share a reduction, and each epilogue."""
-    best: dict[tuple[int, str], Choice] = {}
-    for segment in _segments(run, start, end, TYPICAL_SPLIT if from_partials else 0):
-        costed: Counter[int] = Counter()
-        for draft in drafts(segment, target):
-            key = draft.split, segment.epilogue
-            known = best[key].score if key in best else math.inf
-            if draft.bound >= known or costed[draft.split] == MOST_COSTED:
-                continue
-            costed[draft.split] += 1
-            plan = finished(draft, segment, target)
-            if plan is not None and (choice := choice_of(plan, target)).score < known:
-                best[key] = choice
-    return tuple(choice.plan for choice in best.values())
+    segments = _segments(run, start, end, TYPICAL_SPLIT if from_partials else 0)
+    return tuple(cut.choice.plan for segment in segments for cut in cheapest_cuts(segment, target).values())
+
+
+@dataclass
+class Cut:
+    """The cheapest plans of one split: of those that shared memory feeds fast enough, and of the others."""
+
+    paced: Choice | None = None
+    other: Choice | None = None
+
+    @property
+    def choice(self) -> Choice:
+        """The one that keeps pace, unless the other is far cheaper."""
+        best = self.paced or self.other
+        assert best is not None
+        return self.other if self.other and self.other.score * PATIENCE < best.score else best
+
+
+PATIENCE = 1.15
+"""How much dearer a plan may be to be preferred, because shared memory keeps pace with its multiply-adds.  The model
+knows neither what threads lose that wait for a bank, nor how close the pipes that work side by side get to their
+peak; a launch of few multiply-adds, whose time goes elsewhere, is not cut far worse for it.
+"""
+
+
+@cache
+def cheapest_cuts(segment: Segment, target: GpuTarget) -> dict[int, Cut]:
+    """The cheapest plans for each number of blocks that share a reduction."""
+    cuts: dict[int, Cut] = {}
+    costed: Counter[int] = Counter()
+    for draft in drafts(segment, target):
+        cut = cuts.get(draft.split, Cut())
+        known = cut.paced.score if cut.paced else math.inf
+        if draft.bound >= known or costed[draft.split] == MOST_COSTED:
+            continue
+        costed[draft.split] += 1
+        plan = finished(draft, segment, target)
+        if plan is None or (choice := choice_of(plan, target)).score >= known:
+            continue
+        cuts[draft.split] = cut
+        if keeps_pace(plan, target):
+            cut.paced = choice
+        elif cut.other is None or choice.score < cut.other.score:
+            cut.other = choice
+    return cuts
+
+
+def may_wait(plan: Plan, segment: Segment, target: GpuTarget) -> bool:
+    """Whether a plan of ``segment`` is good enough although shared memory holds up its multiply-adds: far cheaper than
+    all that keep pace.
+    """
+    cuts = cheapest_cuts(segment, target)
+    paced = [cut.paced.score for split, cut in cuts.items() if cut.paced and (split > 1) == (plan.split > 1)]
+    return choice_of(plan, target).score * PATIENCE < min(paced, default=math.inf)
 
 
 def choice_of(plan: Plan, target: GpuTarget) -> Choice:
