@@ -139,7 +139,8 @@ def multiplication_share(kernel: Mapping[str, Any]) -> float:
 
     F(m, r) makes m x m outputs of (m + r − 1)² products; a stride s splits the kernel in s² phases of r x r.  The
     tiles' overhang and the transforms are not counted: it is the limit that no such kernel can beat.  Strassen's
-    algorithm makes 7 products of 8 for each pair of weight panels; its sums are not counted either.
+    algorithm makes 7 products of 8 for each pair of weight panels; its sums are not counted either.  A direct
+    convolution leaves out rows of its kernel that read padding alone, and can beat its limit where there is much.
     """
     if kernel["op"] == CHAIN:
         return _chain_share(kernel["schedule"])

@@ -2,7 +2,8 @@
 
 Stage 1 lays the source out on a zero-padded map (:mod:`nincc.kernels.gather`).  Stage 2 is the packed GEMM
 whose rows of A are read from that map: output pixel (y, x) starts at map pixel (y * sh, x * sw), and each tap adds a
-constant.  No im2col matrix is stored.
+constant.  No im2col matrix is stored.  Rows of the kernel that read padding alone, for all of a register tile, are
+left out.
 """
 
 from __future__ import annotations
@@ -113,10 +114,28 @@ class _Gemm:
         def compute(tile: RegisterTile) -> None:
             bases = [self._base(source, tile.first + i) for i in range(tile.rows)]
             taps, offset = _taps(conv, source)
-            acc = operands.taps_product(self.em, tile, taps, lambda i, tap: source.view.at(bases[i] + offset(tap)))
+            inside = self._inside(tile) if taps == conv.kernel[0] else (0, taps)
+            acc = operands.taps_product(
+                self.em, tile, taps, lambda i, tap: source.view.at(bases[i] + offset(tap)), inside
+            )
             store_tile(self.em, tile, acc, out, stride, conv.activation)
 
         walk_tiles(self.em, tiles, ORDER, tasks, compute)
+
+    def _inside(self, tile: RegisterTile) -> tuple[Expr, Expr]:
+        """(first, end) of the kernel's rows that read more than padding for any pixel of the tile."""
+        em, conv = self.em, self.conv
+        (rows, cols), top, kernel = conv.out_size, conv.padding[0], conv.kernel[0]
+        if not top and not conv.padding[2]:
+            return 0, kernel
+        down, apart, height = conv.strides[0], conv.dilation[0], conv.input_size[0]
+        upper = em.scalar(div(mod(tile.first, rows * cols), cols), "upper")
+        lower = em.scalar(div(mod(tile.first + (tile.rows - 1), rows * cols), cols), "lower")
+        across = lower < upper  # from one image to the next
+        lowest, highest = tir.if_then_else(across, rows - 1, lower), tir.if_then_else(across, 0, upper)
+        first = em.scalar(div(tir.max(0, top - lowest * down) + (apart - 1), apart), "first")
+        end = div(tir.max(0, height + top - highest * down) + (apart - 1), apart)
+        return first, em.scalar(tir.max(first, tir.min(kernel, end)), "end")
 
     def _base(self, source: Surface, pixel: Expr) -> Expr:
         """The first float that output ``pixel`` (counted over rows and images) reads."""

@@ -115,9 +115,16 @@ def direct_cycles(core: Core, conv: Conv) -> float:
     rows, cols = conv.out_size
     pixels, depth = conv.batch * rows * cols, conv.kernel[0] * conv.kernel[1] * conv.channels
     panels = -(-conv.units // core.target.panel)
-    compute = panels * core.row_tiles(pixels, core.best_rows(pixels, depth), depth)
+    compute = panels * core.row_tiles(pixels, core.best_rows(pixels, depth), depth) * rows_inside(conv)
     weights = panels * core.target.panel * depth * 4
     return gather_cycles(core, conv) + overlapped(compute, core.moving(weights, weights))
+
+
+def rows_inside(conv: Conv) -> float:
+    """The share of a direct convolution's products in rows of the kernel that read more than padding."""
+    starts = [y * conv.strides[0] - conv.padding[0] for y in range(conv.out_size[0])]
+    reads = [start + tap * conv.dilation[0] for start in starts for tap in range(conv.kernel[0])]
+    return sum(0 <= row < conv.input_size[0] for row in reads) / len(reads)
 
 
 @dataclass(frozen=True)

@@ -124,9 +124,17 @@ class Operands:
         return self.taps_product(em, tile, 1, lambda i, _: row(i))
 
     def taps_product(
-        self, em: Emitter, tile: RegisterTile, taps: int, row: Callable[[int, Expr], View]
+        self,
+        em: Emitter,
+        tile: RegisterTile,
+        taps: int,
+        row: Callable[[int, Expr], View],
+        inside: tuple[Expr, Expr] | None = None,
     ) -> list[list[View]]:
-        """The same where the depth is ``taps`` runs; ``row(i, tap)`` is where row i's run of a tap starts."""
+        """The same where the depth is ``taps`` runs; ``row(i, tap)`` is where row i's run of a tap starts.
+
+        Taps before ``inside[0]`` and from ``inside[1]`` on add nothing, and are left out.
+        """
         run, width, unroll = self.depth // taps, 2 * em.lanes, unroll_of_target()
         panel = self.weight.at(em.scalar(tile.panel * (self.depth * width), "panel"))
         return accumulate(
@@ -137,6 +145,7 @@ class Operands:
             unroll=unroll,
             prefetch=self._fetch_next(em, panel, tile, taps * (run // unroll)),
             load_run=lambda i, tap, k: row(i, tap).run(k, unroll),
+            inside=inside,
         )  # fmt: skip
 
     def _fetch_next(self, em: Emitter, panel: View, tile: RegisterTile, turns: int) -> Callable[[Expr], None] | None:

@@ -33,6 +33,7 @@ def accumulate(
     prefetch: Callable[[Expr], None] | None = None,
     load_run: Callable[[int, Expr, Expr], Expr] | None = None,
     into: Sums | None = None,
+    inside: tuple[Expr, Expr] | None = None,
 ) -> Sums:
     """``sums[row][v] = initial(v) + Σ_tap Σ_k A(row, tap, k) · B(v, tap, k)``, k = 0 … depth - 1.
 
@@ -94,7 +95,8 @@ def accumulate(
     if taps == 1:
         run(0)
     else:
-        with em.loop(taps, "tap") as tap:
+        begin, end = inside or (0, taps)
+        with em.span(begin, end, "tap") as tap:
             run(tap)
     return _joined(parts)
 

@@ -88,6 +88,19 @@ def test_batches_by_image_and_by_stage(batch):
     check(batch, (5, 4), attrs)
 
 
+@pytest.mark.parametrize(("batch", "tasks"), [(1, 1), (3, 2), (5, 1)])
+@pytest.mark.parametrize(
+    ("kernel", "padding", "dilation"),
+    [
+        ((7, 3), (6, 1, 6, 1), (1, 1)), ((3, 1), (4, 0, 9, 0), (2, 1)), ((5, 5), (0, 2, 4, 2), (1, 1)),
+        ((2, 2), (3, 3, 3, 3), (1, 2)),
+    ],
+)  # fmt: skip
+def test_rows_of_the_kernel_in_the_padding_add_nothing(batch, tasks, kernel, padding, dilation):
+    """Register tiles whose pixels lie in several rows and images, and ones that read padding alone."""
+    check(batch, (4, 5), attributes(8, 5, 20, kernel, padding=padding, dilation=dilation, tasks=tasks, mr=6))
+
+
 def test_a_source_that_is_the_map_already_is_read_in_place():
     plain = attributes(4, 8, 10, (3, 3), strides=(2, 1))
     assert reads_in_place(conv_spec((2, 7, 6, 8), plain))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from nincc.kernels.cost import Core
+from nincc.kernels.cost import Core, rows_inside
 from nincc.kernels.error_table import winograd_error
 from nincc.kernels.rule import busiest, pick_conv, unit_panels
 from nincc.kernels.spec import Conv, Pooling
@@ -108,6 +108,13 @@ def test_the_last_block_of_units_counts_as_what_it_is():
     panels = replace(plan, conv=replace(plan.conv, units=12 * TARGET.lanes), order="unit", tile_block=plan.tiles)
     shares = {count: busiest(replace(panels, unit_block=count * panels.panel), 2) for count in unit_panels(6)}
     assert shares == {1: 1, 2: 4 / 3, 3: 1, 4: 4 / 3, 6: 2}
+
+
+def test_rows_of_the_kernel_in_the_padding_cost_nothing():
+    """11 taps on 15 rows padded by 5: 6, 7, … 11 of them in the map, and as few at the other end."""
+    layer = conv(7, (15, 15), 94, 11, 1, 5)
+    assert rows_inside(layer) == pytest.approx((2 * (6 + 7 + 8 + 9 + 10) + 5 * 11) / (15 * 11))
+    assert rows_inside(replace(layer, padding=(0, 5, 0, 5))) == 1
 
 
 def test_register_tiles_balance_their_rows():
