@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ class WorkerProcess:
                 stderr=log,
                 text=True,
                 env=environment,
+                start_new_session=True,
             )
         self._stopped = False
 
@@ -66,8 +68,12 @@ class WorkerProcess:
             return [stored[name] for name in stored.files]
 
     def close(self) -> None:
-        """Ends the worker, stopped or not."""
-        self._process.kill()
+        """Ends the worker, stopped or not, and what its library forked.
+
+        OpenVINO forks a process on import, which may wait for ever for a lock, with the worker's pipes open.
+        """
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._process.communicate()
 
     def _exchange(self, line: str) -> dict[str, Any]:

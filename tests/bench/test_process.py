@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -53,6 +54,18 @@ def test_every_thread_stands_still_between_requests(loaded):
     before = cpu_ticks(pid)
     time.sleep(0.2)
     assert cpu_ticks(pid) == before
+
+
+def test_what_a_library_forked_does_not_hold_up_the_end(tmp_path, monkeypatch):
+    """It has the worker's pipes, and would never close them."""
+    (tmp_path / "sitecustomize.py").write_text("import os, time\nif os.fork() == 0:\n    time.sleep(600)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    worker = WorkerProcess("onnxruntime", tmp_path / "worker")
+    worker.ask("memory")
+    closing = threading.Thread(target=worker.close, daemon=True)
+    closing.start()
+    closing.join(30)
+    assert not closing.is_alive()
 
 
 def test_burst_times_at_least_what_is_asked_for(loaded):
