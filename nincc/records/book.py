@@ -1,12 +1,12 @@
 """The look-up: the best record of a layer, from ``--schedules``, then from the shipped file.
 
 A kernel that was timed several times counts with the median; the best one is that of the least score (see
-:mod:`nincc.records.score`), if that is worth leaving the cost rule's for.
+:mod:`nincc.records.score`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -22,10 +22,6 @@ from nincc.records.spaces import space_of
 from nincc.records.workload import Workload
 from nincc.resources import schedules_dir
 from nincc.target import AnyTarget
-
-GAIN_TIMED, GAIN_ESTIMATED = 0.97, 0.99
-"""A kernel within this share of the cost rule's is no better.  Timings are of kernels alone: six nets that took every
-kernel timed 1 % faster ran in 0.98 to 1.04 of the time that the rule's take."""
 
 
 @dataclass(frozen=True)
@@ -57,13 +53,6 @@ def timed(entries: Iterable[Entry]) -> dict[Workload, list[Timed]]:
     return found
 
 
-def best_of(kernels: Sequence[Timed], threads: int) -> Timed:
-    """The one of the least score; the first that was tried, the cost rule's, where that gains next to nothing on it."""
-    first, best = kernels[0], min(kernels, key=lambda kernel: kernel.score(threads))
-    gain = GAIN_ESTIMATED if first.entry.estimated else GAIN_TIMED
-    return best if best.score(threads) <= gain * first.score(threads) else first
-
-
 @dataclass(frozen=True)
 class Found:
     """A layer's record and where it stands."""
@@ -93,7 +82,7 @@ class Book:
         for name, kernels in self.sources:
             fitting = [kernel for kernel in kernels.get(workload, ()) if _fits(kernel, options)]
             if fitting:
-                best = best_of(fitting, options.threads)
+                best = min(fitting, key=lambda kernel: kernel.score(options.threads))
                 return Found(best, name, space_of(best.entry.task).error(best.entry.knobs))
         return None
 

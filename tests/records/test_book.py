@@ -138,14 +138,3 @@ def test_a_gpus_shipped_records_of_an_older_kind_are_left_out(shipped: Path) -> 
     write(shipped / "sm_80.jsonl", old, head=replace(header(gpu, "static"), kernels=1))
     (note,) = book_for(CompileOptions(target=gpu)).notes
     assert note.startswith("shipped records left out: ") and "records of kernel version 1, this nincc has 2" in note
-
-
-@pytest.mark.parametrize(
-    ("estimate", "share", "gains"), [(False, 0.98, False), (False, 0.96, True), (True, 0.98, True)]
-)
-def test_the_first_tried_stays_unless_another_is_clearly_faster(tmp_path: Path, shipped: Path, estimate, share, gains):
-    """Three per cent for kernels that were timed, one for estimates."""
-    other = {**F4, "mr": 4}
-    lines = [line(CONV_TASK, F4, 4e-4, estimate=estimate), line(CONV_TASK, other, share * 4e-4, estimate=estimate)]
-    path = write(tmp_path / "r.jsonl", *lines, head=header(runner="static" if estimate else "local"))
-    assert found(CONV_TASK, schedules=path).timed.entry.knobs == (other if gains else F4)

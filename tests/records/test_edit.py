@@ -34,6 +34,18 @@ def test_the_first_tried_stays_where_nothing_is_gained(tmp_path: Path) -> None:
     assert [entry.knobs for entry in read_records(path).entries] == [far]
 
 
+@pytest.mark.parametrize(
+    ("estimate", "share", "gains"), [(False, 0.98, False), (False, 0.96, True), (True, 0.98, True)]
+)
+def test_a_timed_kernel_must_gain_more_than_an_estimated_one(tmp_path: Path, estimate, share, gains) -> None:
+    """Three per cent for kernels that were timed, one for estimates."""
+    other = {**F4, "mr": 4}
+    lines = [line(CONV_TASK, F4, 4e-4, estimate=estimate), line(CONV_TASK, other, share * 4e-4, estimate=estimate)]
+    path = write(tmp_path / "r.jsonl", *lines, head=header(runner="static" if estimate else "local"))
+    prune(path)
+    assert [entry.knobs for entry in read_records(path).entries] == [other if gains else F4]
+
+
 def test_export_adds_to_what_is_there(tmp_path: Path) -> None:
     out = write(tmp_path / "out.jsonl", line(CONV_TASK, F2, 3e-4))
     path = write(tmp_path / "r.jsonl", LINES[0], LINES[1], LINES[3])

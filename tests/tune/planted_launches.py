@@ -1,6 +1,6 @@
 """A tuning worker with faults planted in its launches, by the pixels of a block's tile.
 
-    2 pixels: a wrong result, the last activation is left out;  3 pixels: races, the barriers are left out
+    2 pixels: a wrong result, the last activation is left out;  5 pixels: races, the barriers are left out
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 from nincc.tune import launch_trial, template, worker
 
-WRONG, RACES = 2, 3
+WRONG, RACES = 2, 5
 _right, _emit = template.mlpconv, launch_trial.emit_kernel
 _pixels = 0
 
