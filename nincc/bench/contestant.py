@@ -31,7 +31,7 @@ class Contestant:
         self.name = name
         self._folder = folder
         self._worker: WorkerProcess | None = None
-        self._load: dict[str, Any] = {}
+        self._request: dict[str, Any] = {}
         self._loads: list[dict[str, Any]] = []
         self._seconds: list[float] = []
         self._facts: dict[str, Any] = {}
@@ -49,7 +49,7 @@ class Contestant:
         """
         files = self._convert(source)
         job = Job(tuple(files), threads, tuple(inputs), tuple(outputs))
-        self._load = {"program": self.name, "job": asdict(job), "inputs": str(data)}
+        self._request = {"program": self.name, "job": asdict(job), "inputs": str(data)}
         self._facts["model_bytes"] = 0 if self.name == OURS else sum(Path(file).stat().st_size for file in files)
         self.restart()
 
@@ -57,7 +57,7 @@ class Contestant:
         """Loads the converted model in a new process, which gets other pages of memory; timings go on."""
         self.close()
         self._worker = WorkerProcess(self.name, self._folder)
-        self._loads.append(self._worker.ask("load", **self._load))
+        self._loads.append(self._worker.ask("load", **self._request))
 
     def _convert(self, source: Path) -> list[str]:
         if self.name == OURS:

@@ -25,11 +25,9 @@ from nincc.errors import ToolError, UsageError
 from nincc.progress import OnProgress, silent
 from nincc.target import Target, native_target
 
-ROUNDS_A_PROCESS = 4
+ROUNDS_A_PROCESS = 4  # after them all programs start anew
 BUSY = 0.1  # cores that other programs keep busy; above it, timings are doubtful
 _LOOK = 0.5  # seconds of watching what the others do
-
-#: Told what is being done, and of how many steps how many are done (0 of 0: not known).
 
 
 @dataclass(frozen=True)
@@ -164,13 +162,17 @@ class Contest:
         for index in range(self._options.rounds):
             self._tell("bursts in turn", index, self._options.rounds)
             if index % ROUNDS_A_PROCESS == 0:
-                for one in timed:
-                    if index:
-                        one.restart()
-                    one.burst(self._options.seconds, count=False)
+                self._warm(timed, anew=index > 0)
             first = index % len(timed)
             for one in (*timed[first:], *timed[:first]):
                 one.burst(self._options.seconds)
+
+    def _warm(self, timed: Sequence[Contestant], anew: bool) -> None:
+        """A burst of each that does not count, ``anew`` in a new process."""
+        for one in timed:
+            if anew:
+                one.restart()
+            one.burst(self._options.seconds, count=False)
 
 
 def _peaks(target: Target, threads: int) -> tuple[Peak, Peak | None]:

@@ -114,7 +114,7 @@ class _Gemm:
         def compute(tile: RegisterTile) -> None:
             bases = [self._base(source, tile.first + i) for i in range(tile.rows)]
             taps, offset = _taps(conv, source)
-            inside = self._inside(tile) if taps == conv.kernel[0] else (0, taps)
+            inside = self._inside(tile) if taps == conv.kernel[0] else None  # a tap is a row of the kernel
             acc = operands.taps_product(
                 self.em, tile, taps, lambda i, tap: source.view.at(bases[i] + offset(tap)), inside
             )
@@ -122,12 +122,12 @@ class _Gemm:
 
         walk_tiles(self.em, tiles, ORDER, tasks, compute)
 
-    def _inside(self, tile: RegisterTile) -> tuple[Expr, Expr]:
-        """(first, end) of the kernel's rows that read more than padding for any pixel of the tile."""
+    def _inside(self, tile: RegisterTile) -> tuple[Expr, Expr] | None:
+        """(first, end) of the kernel's rows that read more than padding for any pixel of the tile; None: all do."""
         em, conv = self.em, self.conv
         (rows, cols), top, kernel = conv.out_size, conv.padding[0], conv.kernel[0]
         if not top and not conv.padding[2]:
-            return 0, kernel
+            return None
         down, apart, height = conv.strides[0], conv.dilation[0], conv.input_size[0]
         upper = em.scalar(div(mod(tile.first, rows * cols), cols), "upper")
         lower = em.scalar(div(mod(tile.first + (tile.rows - 1), rows * cols), cols), "lower")

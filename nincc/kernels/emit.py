@@ -87,7 +87,7 @@ class Emitter:
 
     def narrow(self) -> Emitter:
         """An emitter into the same kernel whose vectors are single registers, for code that has many values at once."""
-        return Emitter(register_lanes(self.lanes), self.ib)
+        return self.of(register_lanes(self.lanes))
 
     def view(self, buffer: Any, offset: Expr = 0) -> View:
         """A tensor argument of the kernel (or another emitter's buffer) as a flat buffer."""
@@ -114,7 +114,7 @@ class Emitter:
     def let(self, value: Expr, name: str = "v") -> Expr:
         """Compute a vector here, once, and return the expression that reads it back from its register."""
         lanes = tvm.DataType(value.dtype).lanes
-        emitter = self if lanes == self.lanes else Emitter(lanes, self.ib)
+        emitter = self if lanes == self.lanes else self.of(lanes)  # self counts on, which keeps names apart
         register = emitter._allocate(lanes, name)
         register.store(0, value)
         return register.load(0)

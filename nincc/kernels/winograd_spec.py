@@ -68,7 +68,7 @@ class Winograd:
     def lanes_in(self) -> int:
         """Channels of a vector of the gathered map and of its tiles: shorter ones for the few channels of an image."""
         lanes = self.conv.lanes
-        while lanes >= 2 * max(self.depth, SHORTEST // 2 + 1):
+        while lanes // 2 >= max(self.depth, SHORTEST):
             lanes //= 2
         return lanes
 

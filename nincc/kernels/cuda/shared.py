@@ -67,9 +67,11 @@ def multiply_adds(plan: Plan) -> int:
 def shared_clocks(plan: Plan) -> SharedClocks:
     """All accesses of one block of ``plan``, but for those of a softmax: few, and side by side.
 
+    LLVM may do a little less, keeping what two taps read, or more, storing zeros of the padding apart.
+
     Where tiles reach beyond the map, or a block has none of the last channels, a little less is done than is said here.
     """
-    total = _staging(plan)
+    total = staging_clocks(plan)
     for number in range(len(plan.stages)):
         total = total + _reading(plan, number) + _finishing(plan, number)
     return total if plan.epilogue == "map" else total + _summing(plan)
@@ -119,7 +121,7 @@ def _reading(plan: Plan, number: int) -> SharedClocks:
     return reading_clocks(plan, number) * (steps * stage.pixels)
 
 
-def _staging(plan: Plan) -> SharedClocks:
+def staging_clocks(plan: Plan) -> SharedClocks:
     """The input, written chunk by chunk."""
     patch = plan.patch
     if plan.gather == "columns":
