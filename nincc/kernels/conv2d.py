@@ -129,9 +129,9 @@ class _Gemm:
         if not top and not conv.padding[2]:
             return None
         down, apart, height = conv.strides[0], conv.dilation[0], conv.input_size[0]
-        upper = em.scalar(div(mod(tile.first, rows * cols), cols), "upper")
-        lower = em.scalar(div(mod(tile.first + (tile.rows - 1), rows * cols), cols), "lower")
-        across = lower < upper  # from one image to the next
+        last = tile.first + (tile.rows - 1)
+        upper, lower = (em.scalar(div(mod(pixel, rows * cols), cols), "y") for pixel in (tile.first, last))
+        across = div(tile.first, rows * cols) < div(last, rows * cols)  # from one image to another
         lowest, highest = tir.if_then_else(across, rows - 1, lower), tir.if_then_else(across, 0, upper)
         first = em.scalar(div(tir.max(0, top - lowest * down) + (apart - 1), apart), "first")
         end = div(tir.max(0, height + top - highest * down) + (apart - 1), apart)

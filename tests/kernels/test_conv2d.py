@@ -101,6 +101,12 @@ def test_rows_of_the_kernel_in_the_padding_add_nothing(batch, tasks, kernel, pad
     check(batch, (4, 5), attributes(8, 5, 20, kernel, padding=padding, dilation=dilation, tasks=tasks, mr=6))
 
 
+@pytest.mark.parametrize("size", [(2, 2), (3, 1), (2, 3), (1, 1), (2, 5)])
+def test_a_register_tile_of_several_images_leaves_out_only_rows_that_none_reads(size):
+    """The tile's last pixel can be in a row of its image as low as, or lower than, the first pixel's."""
+    check(7, size, attributes(8, 5, 20, (7, 7), padding=(3, 3, 3, 3), tasks=2, mr=6))
+
+
 def test_a_source_that_is_the_map_already_is_read_in_place():
     plain = attributes(4, 8, 10, (3, 3), strides=(2, 1))
     assert reads_in_place(conv_spec((2, 7, 6, 8), plain))
