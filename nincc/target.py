@@ -6,7 +6,6 @@ know is an error, never dropped.
 
 from __future__ import annotations
 
-import ctypes
 import platform
 import sys
 from dataclasses import dataclass, fields
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from nincc.errors import UsageError
+from nincc.gpu_driver import has_gpu
 from nincc.gpu_target import GpuTarget
 from nincc.resources import targets_dir
 
@@ -131,17 +131,6 @@ def missing_features(target: AnyTarget) -> list[str]:
         return [target.architecture]
     flags = _cpu_flags()
     return [feature for feature in target.requires if feature not in flags]
-
-
-@cache
-def has_gpu() -> bool:
-    """Whether NVIDIA's driver is here and finds a GPU."""
-    count = ctypes.c_int()
-    try:
-        driver = ctypes.CDLL("libcuda.so.1")
-        return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
-    except (OSError, AttributeError):
-        return False
 
 
 def _cpu_flags() -> set[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nincc.target import has_gpu
+from nincc.gpu_driver import has_gpu
 from tests.cli.process import nincc
 
 MODEL = Path(__file__).parent / "data" / "digits_linear.onnx"

@@ -16,7 +16,7 @@ PACKAGE = ROOT / "nincc"
 LAYERS = [
     {"errors"},
     {"progress", "resources", "tensor", "_tvm"},
-    {"gpu_target"},
+    {"gpu_target", "gpu_driver"},
     {"target", "macs", "zoo"},
     {"options"},
     {"kernels"},

@@ -1,13 +1,10 @@
-"""Times a net on its GPU by CUDA events: from device memory to device memory, through its own C API.
-
-NVIDIA's driver library is called directly, as the net's own library does.
-"""
+"""Times a net on its GPU by CUDA events: from device memory to device memory, through its own C API."""
 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -17,73 +14,10 @@ import numpy as np
 from nincc.artefact import read_manifest
 from nincc.bench.peers.base import Array
 from nincc.errors import DeviceError
+from nincc.gpu_driver import Gpu, primary
 
 RUNS = 16
 """Inferences between two events: launched one after another, so that the GPU never waits for this program."""
-
-
-class Gpu:
-    """A GPU's primary context, current as long as :func:`primary` is open, and what is made in it."""
-
-    def __init__(self, driver: ctypes.CDLL) -> None:
-        self._driver = driver
-
-    def call(self, function: str, *arguments: Any) -> None:
-        """One call of the driver; DeviceError where it fails."""
-        code = getattr(self._driver, function)(*arguments)
-        if code == 0:
-            return
-        name = ctypes.c_char_p()
-        self._driver.cuGetErrorName(code, ctypes.byref(name))
-        raise DeviceError(f"{function}: {(name.value or b'CUDA error').decode()} ({code})")
-
-    @contextmanager
-    def made(self, kind: Any, create: str, destroy: str, *arguments: Any) -> Iterator[Any]:
-        """What ``create`` makes, given back in the end."""
-        handle = kind()
-        self.call(create, ctypes.byref(handle), *arguments)
-        try:
-            yield handle
-        finally:
-            self.call(destroy, handle)
-
-    def memory(self, size: int) -> Any:
-        """``size`` bytes of the device."""
-        return self.made(ctypes.c_uint64, "cuMemAlloc_v2", "cuMemFree_v2", ctypes.c_size_t(size))
-
-    def stream(self) -> Any:
-        """A stream that no other waits for."""
-        return self.made(ctypes.c_void_p, "cuStreamCreate", "cuStreamDestroy_v2", 1)
-
-    def event(self) -> Any:
-        """An event that holds a time."""
-        return self.made(ctypes.c_void_p, "cuEventCreate", "cuEventDestroy_v2", 0)
-
-    def name(self) -> str:
-        """What the driver calls the GPU."""
-        text = ctypes.create_string_buffer(128)
-        self.call("cuDeviceGetName", text, len(text), 0)
-        return text.value.decode(errors="replace")
-
-
-@contextmanager
-def primary() -> Iterator[Gpu]:
-    """The first GPU's primary context, which the net's contexts share."""
-    try:
-        gpu = Gpu(ctypes.CDLL("libcuda.so.1"))
-    except OSError as error:
-        raise DeviceError(f"no CUDA driver: {error}") from error
-    context, popped = ctypes.c_void_p(), ctypes.c_void_p()
-    gpu.call("cuInit", 0)
-    gpu.call("cuDevicePrimaryCtxRetain", ctypes.byref(context), 0)
-    try:
-        gpu.call("cuCtxPushCurrent_v2", context)
-        try:
-            yield gpu
-        finally:
-            gpu.call("cuCtxPopCurrent_v2", ctypes.byref(popped))
-    finally:
-        gpu.call("cuDevicePrimaryCtxRelease_v2", 0)
 
 
 class DeviceNet:

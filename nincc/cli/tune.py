@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from nincc.cli.common import json_option, note, show, table, target_option
+from nincc.gpu_target import GpuTarget
 
 _COMPILE_OPTIONS = ("batch", "threads", "error_budget")
 
@@ -61,7 +62,7 @@ def command(model: str, target: str, records: Path | None, dry_run: bool, as_jso
         result = tune(Path(model), records, compile_as, TuneOptions(**given), tell)
     for text in result.notes:
         note(text)
-    show(asdict(result), as_json, lambda: _closing(result))
+    show(asdict(result), as_json, lambda: _closing(result, isinstance(compile_as.target, GpuTarget)))
 
 
 def _spaces(tasks: Any) -> str:
@@ -72,7 +73,7 @@ def _spaces(tasks: Any) -> str:
     return table(rows, ("task", "layers", "MACs", "kernels", "algorithms"), right=(2, 3))
 
 
-def _closing(result: Any) -> str:
+def _closing(result: Any, gpu: bool) -> str:
     """The tasks before and after, then the net as it was measured."""
     peak = result.peak_gflops
     counted = any(task.rule_instructions for task in result.tasks)
@@ -103,7 +104,7 @@ def _closing(result: Any) -> str:
         lines.append("the best kernel is that of the least time and instructions, weighed as by the cost rule")
     if result.net is not None:
         before, after = result.net.before * 1e3, result.net.after * 1e3
-        how = "estimated" if result.net.estimated else "measured, 1 thread"
+        how = "estimated" if result.net.estimated else "measured on the GPU" if gpu else "measured, 1 thread"
         lines.append(
             f"whole net, {how}: {before:.3f} ms by the rule, {after:.3f} ms by these records"
             f" ({after / before:.3f} of it)"

@@ -5,8 +5,8 @@
      "result": [[seconds], error_no, elapsed, timestamp], "version": 0.2, "tvm_version": "0.19.0", "nincc": {…}}
 
 AutoTVM's own reader reads such a file: it takes the header for a comment and skips the key ``nincc``, which holds what
-it has no place for: ``off``, the error found; ``estimate``; of a GPU's launch, ``instructions`` of all threads and
-``issue``, the seconds in which its card issues them; of a failure, ``error`` and what was ``said``.
+it has no place for: ``off``, the error found; ``estimate``; with a GPU's launch's estimate, ``instructions`` of all
+threads and ``issue``, the seconds in which its card issues them; of a failure, ``error`` and what was ``said``.
 """
 
 from __future__ import annotations
@@ -188,8 +188,8 @@ class Entry(Trial):
             raise ValueError(f"knobs that no kernel has: {knobs}")
         if seconds is not None and not 0 < seconds < 1e6:
             raise ValueError(f"a time of {seconds} s")
-        if task.workload.kind == LAUNCH and seconds is not None and not counted:
-            raise ValueError("a launch's time without its instructions")
+        if task.workload.kind == LAUNCH and seconds is not None and note.get("estimate") and not counted:
+            raise ValueError("a launch's estimate without its instructions")
         return Entry(task, knobs, seconds, int(error), float(elapsed), float(timestamp), note, number, line)
 
 

@@ -1,4 +1,4 @@
-"""A GPU trial: one launch, lowered as a compile lowers it, run in the PTX interpreter, checked and estimated."""
+"""A GPU trial: one launch, lowered as a compile lowers it, checked, and timed here or interpreted and estimated."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from nincc.records.task import parse_task
 from nincc.tune.candidate import NAME, knobs_of, lowered
 from nincc.tune.data import LEAST, MARGIN
 from nincc.tune.launch_data import LaunchSample, launch_share, make_launch_sample, packed_launch, result_of
+from nincc.tune.run_gpu import on_gpu
 from nincc.tune.run_ptx import interpreted, launch_seconds, reading
 
 
@@ -55,22 +56,32 @@ def build_launch(
     return LaunchCandidate(space.workload, plan, error, join_module([text], target), launch, call.arguments)
 
 
-def try_launch(candidate: LaunchCandidate, target: GpuTarget, seed: int) -> tuple[float, float, float, dict[str, Any]]:
-    """The launch's error as a share of its largest output, the most it may be, its estimated seconds, and what
-    the record notes besides: the instructions of all its threads, and the seconds in which the card issues them.
+def try_launch(
+    candidate: LaunchCandidate, target: GpuTarget, seed: int, runner: str
+) -> tuple[float, float, float, dict[str, Any]]:
+    """The launch's error as a share of its largest output, the most it may be, its seconds, and what the record
+    notes besides.
 
-    A KernelFault where it accesses what it must not.
+    The runner ``local`` times it on this machine's GPU.  Otherwise the seconds are estimated, and noted are the
+    instructions of all its threads and the seconds in which the card issues them; a KernelFault where it accesses
+    what it must not.  Either way, what adding up the partial sums that it leaves takes in the launch behind is the
+    model's.
     """
     sample = _sample(candidate.workload, seed)
     arrays = packed_launch(candidate.plan, sample)
-    shape = candidate.plan.out_shape(arrays[0].shape)
-    output, counts = interpreted(candidate.ptx, NAME, candidate.launch, candidate.arguments, arrays, shape)
+    job = candidate.ptx, NAME, candidate.launch, candidate.arguments, arrays, candidate.plan.out_shape(arrays[0].shape)
+    adding, sums = reading(candidate.plan, target)
+    if runner == "local":
+        output, seconds = on_gpu(*job)
+        note: dict[str, Any] = {}
+    else:
+        output, counts = interpreted(*job)
+        seconds = launch_seconds(counts, target, candidate.plan)
+        instructions = counts.total + sums
+        issue = issue_clocks(instructions, target) / (1e6 * target.clock_mhz)
+        note = {"estimate": True, "instructions": instructions, "issue": issue}
     share = launch_share(sample, result_of(candidate.workload, output))
-    seconds, instructions = reading(candidate.plan, target)
-    seconds, instructions = seconds + launch_seconds(counts, target, candidate.plan), instructions + counts.total
-    issue = issue_clocks(instructions, target) / (1e6 * target.clock_mhz)
-    note = {"estimate": True, "instructions": instructions, "issue": issue}
-    return share, max(LEAST, MARGIN * candidate.error), seconds, note
+    return share, max(LEAST, MARGIN * candidate.error), seconds + adding, note
 
 
 @lru_cache(maxsize=4)

@@ -9,7 +9,9 @@ from time import perf_counter
 import numpy as np
 
 from nincc.bench.peak import measure_peak
-from nincc.target import Target
+from nincc.gpu_driver import first_gpu
+from nincc.gpu_target import GpuTarget
+from nincc.target import AnyTarget, Target
 
 _BYTES = 128 << 20
 _REPEATS = 5
@@ -31,8 +33,12 @@ def _read_rate() -> float:
     return _BYTES / min(times) / 1e9
 
 
-def cpu_name() -> str:
-    """The CPU as it calls itself."""
+def machine_name(target: AnyTarget) -> str:
+    """What runs the target here, as it calls itself: the GPU or the CPU."""
+    return first_gpu().name() if isinstance(target, GpuTarget) else _cpu_name()
+
+
+def _cpu_name() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

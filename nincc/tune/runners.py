@@ -8,9 +8,10 @@ from typing import Any
 
 from nincc.emulate.device import QEMU_PROGRAMS
 from nincc.errors import DeviceError, UsageError
+from nincc.gpu_driver import first_gpu, has_gpu
 from nincc.gpu_target import GpuTarget
 from nincc.records.format import CRASHED
-from nincc.target import AnyTarget, has_gpu, missing_features
+from nincc.target import AnyTarget, missing_features
 from nincc.tune.options import RUNNERS, TuneOptions
 from nincc.tune.process import Outcome, Worker
 
@@ -40,20 +41,29 @@ def check_runner(options: TuneOptions, target: AnyTarget) -> None:
 
 
 def _check_gpu(options: TuneOptions, target: GpuTarget) -> None:
-    """A GPU's launches are interpreted and estimated; nothing times them."""
+    """This machine's GPU must be able to run the target's code."""
     if options.runner == "rpc":
-        raise UsageError(f"TVM's RPC server has no CUDA for {target.name}", hint="use --runner static")
+        hint = "use --runner local where the GPU is, or static"
+        raise UsageError(f"TVM's RPC server has no CUDA for {target.name}", hint=hint)
     if options.runner == "local":
-        what = f"the local runner times CPUs, not {target.name}"
-        raise DeviceError(what if has_gpu() else f"{what}, and this machine has no GPU", hint="use --runner static")
+        if not has_gpu():
+            raise DeviceError(f"no GPU is here to time {target.name} on", hint="use --runner static")
+        gpu = first_gpu()
+        found = gpu.capability()
+        if found < target.capability:
+            has = f"{gpu.name()} has compute capability {found[0]}.{found[1]}"
+            raise DeviceError(f"{has}, which cannot run {target.name}", hint="use --runner static")
 
 
-def parallel(options: TuneOptions) -> int:
-    """How many trials may go on at once: one where each is timed here, a board's each, a core's each."""
+def parallel(options: TuneOptions, target: AnyTarget) -> int:
+    """How many trials may go on at once: one where each is timed here, a board's each, a core's each.
+
+    Of a GPU's, as many as cores can build; the GPU takes them one by one.
+    """
+    if options.runner == "static" or (options.runner == "local" and isinstance(target, GpuTarget)):
+        return max(1, len(os.sched_getaffinity(0)))
     if options.runner == "local":
         return 1
-    if options.runner == "static":
-        return max(1, len(os.sched_getaffinity(0)))
     from nincc.tune.run_rpc import boards
 
     return max(1, boards(options.tracker, options.key))
@@ -70,7 +80,9 @@ class Pool:
             self._free.put(worker)
 
     def measure(self, request: dict[str, Any]) -> Outcome:
-        """One trial.  A board that drops out is replaced by another; DeviceError where there is none left."""
+        """One trial.  A board that drops out is replaced by another; DeviceError where there is none left, or the GPU
+        takes none.
+        """
         options = self._options
         runner = {"kind": options.runner, "tracker": options.tracker, "key": options.key}
         runner["timeout"] = str(options.timeout)
@@ -80,6 +92,8 @@ class Pool:
                 outcome = worker.trial({**request, "runner": runner, "seed": options.seed}, options.timeout)
                 if not outcome.lost:
                     return outcome
+            if options.runner == "local":
+                raise DeviceError(f"the GPU takes no trial: {outcome.text}")
             if outcome.error != CRASHED:
                 raise DeviceError(f"no board of key '{options.key}' answers", where=options.tracker)
             return outcome

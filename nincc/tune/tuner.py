@@ -21,7 +21,7 @@ from nincc.records.space import Knobs
 from nincc.target import AnyTarget
 from nincc.tune.collect import collect
 from nincc.tune.job import FIRST_TRIALS, Job
-from nincc.tune.machine import cpu_name, measured_limits
+from nincc.tune.machine import machine_name, measured_limits
 from nincc.tune.options import NetTime, Progress, TaskState, Tuned, TuneOptions
 from nincc.tune.process import Outcome
 from nincc.tune.runners import Pool, check_runner, parallel
@@ -102,7 +102,7 @@ def _header(model: Model, target: AnyTarget, options: TuneOptions, peak: float, 
     return Header(
         target=machine_of(target),
         runner=options.runner,
-        machine=cpu_name() if options.runner == "local" else "",
+        machine=machine_name(target) if options.runner == "local" else "",
         model={"name": model.name, "sha256": model.sha256},
         tools={tool: importlib.metadata.version(tool) for tool in _TOOLS},
         peak_gflops=peak,
@@ -155,7 +155,7 @@ class _Tuner:
 
     def run(self) -> None:
         """Trials until the budget is spent or no task is worth one, then the best ones again."""
-        size = parallel(self._options)
+        size = parallel(self._options, self._target)
         pool = Pool(self._options, size)
         with ThreadPoolExecutor(size) as threads:
             try:

@@ -1,4 +1,7 @@
-"""The whole net before and after: compiled by the cost rule and by the records, both run in turn and timed."""
+"""The whole net before and after: compiled by the cost rule and by the records, both run in turn and timed.
+
+A GPU's net is timed by events, from device memory to device memory.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from nincc.bench.contestant import Contestant
+from nincc.bench.contestant import WARM, Contestant
 from nincc.bench.peers.base import OURS
 from nincc.bench.process import save_arrays
 from nincc.frontend.model import Model
 from nincc.options import CompileOptions
-from nincc.tune.build_net import build_net, plain
+from nincc.tune.build_net import Built, build_net, plain
 from nincc.tune.options import NetTime
 from nincc.tune.timing import robust
 
@@ -23,14 +26,14 @@ SECONDS = 0.1
 
 
 def measure_net(model: Model, options: CompileOptions, records: Path) -> NetTime:
-    """One inference on one thread, by the rule and by ``records``; only one of the two runs at a time."""
+    """One inference, on one thread or the GPU, by the rule and by ``records``; only one of the two runs at a time."""
     with tempfile.TemporaryDirectory(prefix="nincc-net-") as name:
         work = Path(name)
         data = work / "inputs.npz"
         rng = np.random.default_rng(0)
         save_arrays(data, [rng.standard_normal(spec.shape, dtype=np.float32) for spec in model.inputs])
         contenders = [
-            _start(model, plain(options, file), work / label, data)
+            _Contender(build_net(model, plain(options, file), work / label), work / label / "worker", data)
             for label, file in (("before", None), ("after", records))
         ]
         try:
@@ -42,24 +45,32 @@ def measure_net(model: Model, options: CompileOptions, records: Path) -> NetTime
     return NetTime(before, after)
 
 
-def _start(model: Model, options: CompileOptions, folder: Path, data: Path) -> Contestant:
-    built = build_net(model, options, folder)
-    manifest = built.manifest
-    contender = Contestant(OURS, folder / "worker")
-    contender.start(built.folder, 1, _names(manifest["inputs"]), _names(manifest["outputs"]), data)
-    return contender
+class _Contender(Contestant):
+    """One of the two builds, loaded in a process of its own."""
+
+    def __init__(self, built: Built, folder: Path, data: Path) -> None:
+        super().__init__(OURS, folder)
+        manifest = built.manifest
+        self._gpu = {"artefact": str(built.folder)} if "sm" in manifest["target"] else {}
+        self.start(built.folder, 1, _names(manifest["inputs"]), _names(manifest["outputs"]), data)
+
+    def seconds(self) -> list[float]:
+        """What the inferences of a burst took."""
+        how = ("events", self._gpu) if self._gpu else ("burst", {"warm": WARM})
+        times: list[float] = self.worker.ask(how[0], seconds=SECONDS, least=3, **how[1])["seconds"]
+        return times
 
 
 def _names(specs: list[dict[str, Any]]) -> list[str]:
     return [spec["name"] for spec in specs]
 
 
-def _bursts(contenders: list[Contestant]) -> list[float]:
+def _bursts(contenders: list[_Contender]) -> list[float]:
     seconds: list[list[float]] = [[] for _ in contenders]
     for round_number in range(ROUNDS + 1):
         order = list(enumerate(contenders))
         for index, contender in order if round_number % 2 else reversed(order):
-            times = contender.worker.ask("burst", seconds=SECONDS, least=3, warm=2)["seconds"]
+            times = contender.seconds()
             if round_number:  # the first round only warms up
                 seconds[index] += times
     return [robust(np.array(times)) for times in seconds]

@@ -75,7 +75,7 @@ def _try(
         from nincc.tune.launch_trial import try_launch
 
         tell({"phase": "run"})
-        return try_launch(candidate, target, request["seed"])
+        return try_launch(candidate, target, request["seed"], request["runner"]["kind"])
     sample = _sample(candidate.space.task.workload, request["seed"])
     arrays = packed(candidate.space, candidate.knobs, sample)
     tell({"phase": "run"})

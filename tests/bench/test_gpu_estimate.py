@@ -12,7 +12,7 @@ from nincc.artefact import write_artefact
 from nincc.bench.gpu_estimate import GpuEstimate, estimate_gpu
 from nincc.cli.gpu import estimate_text
 from nincc.errors import UsageError, VerificationError
-from nincc.target import has_gpu
+from nincc.gpu_driver import has_gpu
 
 pytestmark = pytest.mark.skipif(has_gpu(), reason="this machine has a GPU, which is timed")
 STEPS: list[tuple[str, int, int]] = []

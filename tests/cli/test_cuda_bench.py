@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from nincc.emulate.cuda.library import build_stub
-from nincc.target import has_gpu, host_of, load_target
+from nincc.gpu_driver import has_gpu
+from nincc.target import host_of, load_target
 from tests.cli.process import as_json, fail, succeed
 
 MODEL = Path(__file__).parent.parent / "data" / "digits_linear.onnx"

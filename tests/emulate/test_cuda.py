@@ -11,8 +11,8 @@ from codegen.gpu_net import GpuModel, gpu_input, gpu_options, gpu_program, gpu_r
 from emulate.gpu_process import run_on_gpu
 from nincc.artefact import read_manifest, write_artefact
 from nincc.errors import DeviceError, VerificationError
+from nincc.gpu_driver import has_gpu
 from nincc.runtime import load
-from nincc.target import has_gpu
 from nincc.verify.isolated import IsolatedNet
 
 

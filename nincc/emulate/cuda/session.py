@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nincc.gpu_driver import has_gpu
 from nincc.gpu_target import GpuTarget
-from nincc.target import has_gpu, host_of, load_target
+from nincc.target import host_of, load_target
 
 if TYPE_CHECKING:
     from nincc.emulate.cuda.gpu import EmulatedGpu, Launched
@@ -27,20 +28,20 @@ def emulated_gpu(
     count: bool = False,
     on_launch: Callable[[Launched], None] | None = None,
 ) -> Iterator[EmulatedGpu | None]:
-    """Stands in for a GPU in this process, if the artefact in ``folder`` needs one and none is here.
+    """Stands in for a GPU in this process, if the artefact in ``folder`` needs one and none is here; to ``count``, also
+    where one is.
 
     ``detect_races``, ``count`` and ``on_launch`` are :class:`~nincc.emulate.cuda.gpu.EmulatedGpu`'s.
     Gives None where the artefact runs without.  It comes before the artefact's library is opened, and it cannot be
     taken out of a process again: use it in one that is made for it.
     """
-    if not needs_emulation(folder):
+    target = gpu_target_of(folder)
+    if target is None or (not count and has_gpu()):
         yield None
         return
     from nincc.emulate.cuda.gpu import EmulatedGpu
     from nincc.emulate.cuda.library import Stub, build_stub
 
-    target = gpu_target_of(folder)
-    assert target is not None
     with tempfile.TemporaryDirectory(prefix="nincc-gpu-") as work:
         stub = Stub(build_stub(Path(work), host_of(target)))
     stub.configure(devices=1, capability=target.capability)
