@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emulate.arm.nets import DATA, digits_net
+from emulate.arm.nets import DATA, compiled, digits_net
 from emulate.arm.toy import toy_artefact
 from tests.cli.process import as_json, fail, succeed
+from tests.tune.nets import one_product
 
 pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="ARM libraries run natively here")
 
@@ -41,6 +42,12 @@ def test_run_says_on_what(artefact: Path, picture: Path) -> None:
 def test_verify_against_the_model(artefact: Path) -> None:
     said = as_json("verify", artefact, "--model", DATA / "digits_relu.onnx", "--device", "unicorn")
     assert (said["verdict"], said["device"], said["inputs"]) == ("pass", "unicorn", 4)
+    assert "verified (unicorn) on 1 input: selftest" in succeed("verify", artefact, "--device", "unicorn")
+
+
+def test_a_net_that_copies_its_weights_runs_in_unicorn(tmp_path: Path) -> None:
+    """Two megabytes of weights or more are copied when the first context opens, which locks."""
+    artefact = compiled(one_product(tmp_path, channels=768), "cortex-a72")
     assert "verified (unicorn) on 1 input: selftest" in succeed("verify", artefact, "--device", "unicorn")
 
 

@@ -16,7 +16,7 @@ from nincc.gpu_driver import has_gpu
 from nincc.target import host_of, load_target
 
 CHECKS = Path(__file__).with_name("cuda_check.c")
-pytestmark = pytest.mark.skipif(has_gpu(), reason="this machine has a driver, and the first check is that there is none")
+pytestmark = pytest.mark.skipif(has_gpu(), reason="there is a driver here, and the first check is that none is")
 STRICT = ["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
 
 

@@ -39,14 +39,14 @@ def two_products(folder: Path) -> Path:
     return path
 
 
-def one_product(folder: Path, pixels: int = 6) -> Path:
-    """A 1x1 convolution of 16 to 16 channels on 1 x ``pixels``."""
-    weight = np.random.default_rng(0).standard_normal((16, 16, 1, 1)).astype(np.float32)
+def one_product(folder: Path, pixels: int = 6, channels: int = 16) -> Path:
+    """A 1x1 convolution of ``channels`` to as many on 1 x ``pixels``."""
+    weight = np.random.default_rng(0).standard_normal((channels, channels, 1, 1)).astype(np.float32)
     nodes: list[Any] = [
         helper.make_node("Conv", ["x", "w"], ["c"], "product"),
         helper.make_node("Relu", ["c"], ["y"], "relu"),
     ]
-    shape = [1, 16, 1, pixels]
+    shape = [1, channels, 1, pixels]
     graph = helper.make_graph(
         nodes, "product", [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, shape)], [numpy_helper.from_array(weight, "w")],

@@ -30,6 +30,8 @@ def imports(hwcap: int) -> dict[str, Import]:
         "calloc": lambda m: m.allocate(m.argument(0) * m.argument(1)),
         "free": lambda m: None,
         "madvise": lambda m: 0,
+        "pthread_mutex_lock": lambda m: 0,  # there is but one thread
+        "pthread_mutex_unlock": lambda m: 0,
         "getpid": lambda m: 1,
         "getauxval": lambda m: hwcap if m.argument(0) == _AT_HWCAP else 0,
         "vsnprintf": _print,
