@@ -33,7 +33,7 @@ STEADY = 0.98
 """Samples count when they take no less than this share of those before: an idle GPU's clock rises for a while."""
 LEAST, MOST = 0.02, 1.0
 """Seconds of samples at least and at most."""
-_MAX_DYNAMIC_SHARED, _NON_BLOCKING = 8, 1
+_MAX_DYNAMIC_SHARED = 8
 
 
 class _KernelNode(ctypes.Structure):

@@ -58,12 +58,18 @@ def test_a_record_that_cannot_be_is_set_aside(tmp_path: Path, knobs, seconds) ->
 
 
 @pytest.mark.parametrize("note", [{}, {"instructions": 9}, {"instructions": 9, "issue": 0}, {"instructions": "many"}])
-def test_a_launchs_time_without_its_instructions_is_set_aside(tmp_path: Path, note) -> None:
-    head = header(load_target("sm_80"), "static")
-    trials = (4e-6, 0, note), (None, 4, {}), (4e-6, 0, {"instructions": 9, "issue": 1e-6})
+def test_a_launchs_estimate_without_its_instructions_is_set_aside(tmp_path: Path, note) -> None:
+    head, estimate = header(load_target("sm_80"), "static"), {"estimate": True}
+    trials = (4e-6, 0, estimate | note), (None, 4, {}), (4e-6, 0, estimate | {"instructions": 9, "issue": 1e-6})
     lines = [line(LAUNCH_TASK, CUT, seconds, error, **given) for seconds, error, given in trials]
     contents = read_records(write(tmp_path / "r.jsonl", *lines, head=head))
     assert [entry.instructions for entry in contents.entries] == [0, 9] and [bad[0] for bad in contents.bad] == [2]
+
+
+def test_a_launch_that_was_timed_needs_no_instructions(tmp_path: Path) -> None:
+    path = write(tmp_path / "r.jsonl", line(LAUNCH_TASK, CUT, 4e-6), head=header(load_target("sm_80"), "local"))
+    (entry,) = read_records(path).entries
+    assert (entry.seconds, entry.instructions, entry.estimated) == (4e-6, 0, False)
 
 
 def test_a_tuner_gets_a_whole_file(tmp_path: Path) -> None:
