@@ -105,7 +105,7 @@ def test_a_dry_run_measures_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("target", "options", "error", "words"), [
-    ("cuda", {}, DeviceError, "times CPUs, not sm_80"),
+    ("cuda", {}, DeviceError, "no GPU is here to time sm_80"),
     ("cuda", {"runner": "rpc", "tracker": "h:1", "key": "k"}, UsageError, "no CUDA for sm_80"),
     ("arm", {}, DeviceError, "cannot run cortex-a72.*--runner static or rpc"),
     ("x86", {"runner": "static"}, UsageError, "models ARM and GPUs, not x86-64-v3"),
