@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nincc.errors import DeviceError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _LIBRARY = "libcuda.so.1"
 _CAPABILITY_MAJOR, _CAPABILITY_MINOR = 75, 76
@@ -62,6 +65,20 @@ class Gpu:
     def event(self) -> Any:
         """An event that holds a time."""
         return self.made(ctypes.c_void_p, "cuEventCreate", "cuEventDestroy_v2", 0)
+
+    def upload(self, to: Any, array: np.ndarray[Any, Any], stream: Any) -> None:
+        """Orders a copy of ``array``, which must live until it is done."""
+        self.call("cuMemcpyHtoDAsync_v2", to, ctypes.c_void_p(array.ctypes.data), ctypes.c_size_t(array.nbytes), stream)
+
+    def seconds(self, events: tuple[Any, Any], stream: Any, work: Callable[[], None]) -> float:
+        """What the GPU takes for all that ``work`` orders on ``stream``, between the two ``events``; waits for it."""
+        milliseconds = ctypes.c_float()
+        self.call("cuEventRecord", events[0], stream)
+        work()
+        self.call("cuEventRecord", events[1], stream)
+        self.call("cuEventSynchronize", events[1])
+        self.call("cuEventElapsedTime", ctypes.byref(milliseconds), *events)
+        return milliseconds.value / 1e3
 
     def name(self) -> str:
         """What the driver calls the GPU."""

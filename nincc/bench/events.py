@@ -14,7 +14,7 @@ import numpy as np
 from nincc.artefact import read_manifest
 from nincc.bench.peers.base import Array
 from nincc.errors import DeviceError
-from nincc.gpu_driver import Gpu, primary
+from nincc.gpu_driver import primary
 
 RUNS = 16
 """Inferences between two events: launched one after another, so that the GPU never waits for this program."""
@@ -56,23 +56,16 @@ def event_seconds(folder: Path, inputs: Sequence[Array], seconds: float, least: 
         sizes = [array.nbytes for array in inputs] + net.output_bytes
         tensors = [stack.enter_context(gpu.memory(size)) for size in sizes]
         for tensor, array in zip(tensors, inputs, strict=False):
-            data = ctypes.c_void_p(array.ctypes.data)
-            gpu.call("cuMemcpyHtoDAsync_v2", tensor, data, ctypes.c_size_t(array.nbytes), stream)
-        start, end = stack.enter_context(gpu.event()), stack.enter_context(gpu.event())
-        _burst(gpu, net, tensors, stream, (start, end))  # warms up
+            gpu.upload(tensor, array, stream)
+        events = stack.enter_context(gpu.event()), stack.enter_context(gpu.event())
+
+        def burst() -> None:
+            for _ in range(RUNS):
+                net.run(tensors, stream)
+
+        gpu.seconds(events, stream, burst)  # warms up
         found: list[float] = []
         stop = perf_counter() + seconds
         while len(found) < least or perf_counter() < stop:
-            found.append(_burst(gpu, net, tensors, stream, (start, end)))
+            found.append(gpu.seconds(events, stream, burst) / RUNS)
         return gpu.name(), found
-
-
-def _burst(gpu: Gpu, net: DeviceNet, tensors: Sequence[Any], stream: Any, events: tuple[Any, Any]) -> float:
-    milliseconds = ctypes.c_float()
-    gpu.call("cuEventRecord", events[0], stream)
-    for _ in range(RUNS):
-        net.run(tensors, stream)
-    gpu.call("cuEventRecord", events[1], stream)
-    gpu.call("cuEventSynchronize", events[1])
-    gpu.call("cuEventElapsedTime", ctypes.byref(milliseconds), *events)
-    return milliseconds.value / RUNS / 1e3

@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import cache
+from functools import cache, partial
 from time import perf_counter
 from typing import Any, NoReturn
 
@@ -65,25 +65,26 @@ def on_gpu(
             places = [stack.enter_context(gpu.memory(array.nbytes)) for array in (*arrays, output)]
             stream = stack.enter_context(gpu.stream())
             for place, array in zip(places, (*arrays, output), strict=True):
-                _copy(gpu, "cuMemcpyHtoDAsync_v2", place, _host(array), array.nbytes, stream)
+                gpu.upload(place, array, stream)
             given = [places[argument] for argument in arguments]
             graph = _graph(stack, gpu, function, launch, given)
             try:
                 seconds = _timed(stack, gpu, graph, stream)
-                _copy(gpu, "cuMemcpyDtoHAsync_v2", _host(output), places[-1], output.nbytes, stream)
+                host = ctypes.c_void_p(output.ctypes.data)
+                gpu.call("cuMemcpyDtoHAsync_v2", host, places[-1], ctypes.c_size_t(output.nbytes), stream)
                 gpu.call("cuStreamSynchronize", stream)
             except DeviceError as error:
                 _die(error)
     return output, seconds / LAUNCHES
 
 
+_LIFE = ExitStack()
+
+
 @cache
 def _gpu() -> Gpu:
     """The GPU, its context current as long as this process lives."""
     return _LIFE.enter_context(primary())
-
-
-_LIFE = ExitStack()
 
 
 def _function(stack: ExitStack, gpu: Gpu, ptx: str, name: str, launch: Launch) -> Any:
@@ -118,31 +119,14 @@ def _graph(stack: ExitStack, gpu: Gpu, function: Any, launch: Launch, given: Seq
 def _timed(stack: ExitStack, gpu: Gpu, graph: Any, stream: Any) -> float:
     """Seconds of a graph, once they get no shorter any more."""
     events = stack.enter_context(gpu.event()), stack.enter_context(gpu.event())
+    launch = partial(gpu.call, "cuGraphLaunch", graph, stream)
     start, before = perf_counter(), 0.0
     while True:
-        now = robust(np.array([_seconds(gpu, graph, stream, events) for _ in range(SAMPLES)]))
+        now = robust(np.array([gpu.seconds(events, stream, launch) for _ in range(SAMPLES)]))
         spent = perf_counter() - start
         if (now >= STEADY * before > 0 and spent >= LEAST) or spent >= MOST:
             return now
         before = now
-
-
-def _seconds(gpu: Gpu, graph: Any, stream: Any, events: tuple[Any, Any]) -> float:
-    milliseconds = ctypes.c_float()
-    gpu.call("cuEventRecord", events[0], stream)
-    gpu.call("cuGraphLaunch", graph, stream)
-    gpu.call("cuEventRecord", events[1], stream)
-    gpu.call("cuEventSynchronize", events[1])
-    gpu.call("cuEventElapsedTime", ctypes.byref(milliseconds), *events)
-    return milliseconds.value / 1e3
-
-
-def _host(array: Floats) -> Any:
-    return ctypes.c_void_p(array.ctypes.data)
-
-
-def _copy(gpu: Gpu, function: str, to: Any, source: Any, size: int, stream: Any) -> None:
-    gpu.call(function, to, source, ctypes.c_size_t(size), stream)
 
 
 @contextmanager

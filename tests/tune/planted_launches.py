@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+from nincc.records.format import Entry
 from nincc.tune import launch_trial, template, worker
 
 WRONG, RACES = 2, 5
@@ -28,6 +30,14 @@ def emit_kernel(*arguments: Any) -> Any:
     """The PTX, perhaps without its barriers."""
     text = _emit(*arguments)
     return replace(text, text=re.sub(r"\tbar\.sync[^\n]*\n", "", text.text)) if _pixels == RACES else text
+
+
+def errors_by_pixels(entries: Iterable[Entry]) -> dict[int, set[int]]:
+    """The errors of the trials (0: none), by the pixels of their tile."""
+    found: dict[int, set[int]] = {}
+    for entry in entries:
+        found.setdefault(int(entry.knobs["rows"]) * int(entry.knobs["cols"]), set()).add(entry.error)
+    return found
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +17,7 @@ from nincc.records.format import CRASHED, WRONG
 from nincc.target import host_of, load_target
 from tests.cli.process import ROOT, fail
 from tests.tune.nets import one_product
-from tests.tune.planted_launches import RACES
+from tests.tune.planted_launches import RACES, errors_by_pixels
 from tests.tune.planted_launches import WRONG as WRONG_PIXELS
 
 
@@ -32,7 +31,7 @@ def gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def tuned(model: Path, records: Path, trials: int, worker: str, *net: str) -> Any:
     command = [sys.executable, "-m", "tests.tune.tune_here", model, records, str(trials), worker, *net]
-    done = subprocess.run(command, cwd=ROOT, env={**os.environ}, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -54,9 +53,7 @@ def test_what_the_gpu_breaks_on_is_recorded_and_the_tuning_goes_on(tmp_path: Pat
     records = tmp_path / "r.jsonl"
     (task,) = tuned(one_product(tmp_path), records, 1000, "tests.tune.on_stub")["tasks"]
     entries = read_records(records).entries
-    by_pixels: dict[int, set[int]] = {}
-    for entry in entries:
-        by_pixels.setdefault(int(entry.knobs["rows"]) * int(entry.knobs["cols"]), set()).add(entry.error)
+    by_pixels = errors_by_pixels(entries)
     assert by_pixels.pop(WRONG_PIXELS) == {WRONG} and by_pixels.pop(RACES) == {CRASHED}
     assert by_pixels and all(errors == {0} for errors in by_pixels.values())
     crashed = next(entry for entry in entries if entry.error == CRASHED)
@@ -64,10 +61,9 @@ def test_what_the_gpu_breaks_on_is_recorded_and_the_tuning_goes_on(tmp_path: Pat
     assert task["best"]
 
 
+@pytest.mark.skipif(has_gpu(), reason="this machine has a GPU, which does compute")
 def test_a_gpu_that_computes_nothing_is_caught(tmp_path: Path, gpu: None) -> None:
     """The stub alone runs no kernel: what it leaves in memory is no result."""
-    if has_gpu():
-        pytest.skip("this machine has a GPU, which does compute")
     records = tmp_path / "r.jsonl"
     tuned(one_product(tmp_path), records, 3, "nincc.tune.worker")
     assert {entry.error for entry in read_records(records).entries} == {WRONG}

@@ -21,7 +21,7 @@ from nincc.tune.tuner import tune
 from nincc.tune.whole_static import net_cost
 from tests.records.lines import CUT, LAUNCH_TASK
 from tests.tune.nets import one_product, two_layers, two_products
-from tests.tune.planted_launches import RACES
+from tests.tune.planted_launches import RACES, errors_by_pixels
 from tests.tune.planted_launches import WRONG as WRONG_PIXELS
 
 OPTIONS = compile_options("sm_80", shipped_schedules=False)
@@ -77,9 +77,7 @@ def test_planted_faults_are_recorded_and_the_tuning_goes_on(tmp_path: Path) -> N
     path, records = one_product(tmp_path), tmp_path / "r.jsonl"
     tuning = options(1000, early_stop=1000, measure_net=False, worker="tests.tune.planted_launches")
     (task,) = tune(path, records, OPTIONS, tuning).tasks
-    by_pixels: dict[int, set[int]] = {}
-    for entry in read_records(records).entries:
-        by_pixels.setdefault(int(entry.knobs["rows"]) * int(entry.knobs["cols"]), set()).add(entry.error)
+    by_pixels = errors_by_pixels(read_records(records).entries)
     assert by_pixels.pop(WRONG_PIXELS) == {WRONG} and by_pixels.pop(RACES) == {CRASHED}
     assert by_pixels and all(errors == {0} for errors in by_pixels.values())
     assert task.best and task.failed > 0
