@@ -16,6 +16,7 @@ from pathlib import Path
 from time import perf_counter, sleep
 
 from nincc.bench.contestant import Contestant
+from nincc.bench.cores import core_to_core
 from nincc.bench.peak import Peak, measure_peak
 from nincc.bench.peers.base import OURS, PEERS
 from nincc.bench.process import PeerFailure, save_arrays
@@ -64,7 +65,7 @@ def bench(
     peers, absent = _choose(subject, options)
     on_progress("FMA peak", 0, 0)
     peak, host_peak = _peaks(subject.target, options.threads)
-    programs = _contest(subject, peers, options, on_progress)
+    programs, trips = _contest(subject, peers, options, on_progress)
     layers: tuple[LayerResult, ...] = ()
     if options.layers:
         from nincc.bench.layers import profile_layers  # brings in the compiler
@@ -83,6 +84,7 @@ def bench(
         host_peak=host_peak,
         programs=(*programs, *absent),
         layers=layers,
+        core_to_core=(min(trips), max(trips)) if trips else None,
         notes=_notes(subject, machine, host_peak),
     )
 
@@ -110,9 +112,11 @@ def _choose(subject: Subject, options: BenchOptions) -> tuple[list[str], list[Pr
 
 def _contest(
     subject: Subject, peers: Sequence[str], options: BenchOptions, on_progress: OnProgress
-) -> list[ProgramResult]:
+) -> tuple[list[ProgramResult], list[float]]:
+    """What each program took, and the seconds between two cores meanwhile."""
     with tempfile.TemporaryDirectory(prefix="nincc-bench-") as folder:
-        return Contest(subject, options, Path(folder), on_progress).run(peers)
+        contest = Contest(subject, options, Path(folder), on_progress)
+        return contest.run(peers), contest.trips
 
 
 class Contest:
@@ -120,6 +124,7 @@ class Contest:
 
     def __init__(self, subject: Subject, options: BenchOptions, folder: Path, tell: OnProgress) -> None:
         self._subject, self._options, self._folder, self._tell = subject, options, folder, tell
+        self.trips: list[float] = []  # between two cores, each time that programs start
         self._data = folder / "inputs.npz"
         save_arrays(self._data, subject.generated_inputs(options.seed))
 
@@ -168,7 +173,9 @@ class Contest:
                 one.burst(self._options.seconds)
 
     def _warm(self, timed: Sequence[Contestant], anew: bool) -> None:
-        """A burst of each that does not count, ``anew`` in a new process."""
+        """A burst of each that does not count, ``anew`` in a new process; before it, how far apart the cores are."""
+        trip = core_to_core() if self._options.threads > 1 else None
+        self.trips += [] if trip is None else [trip]
         for one in timed:
             if anew:
                 one.restart()

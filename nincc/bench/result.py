@@ -63,7 +63,8 @@ class BenchResult:
     """One artefact held against its peers.
 
     ``peak`` is of the artefact's target with as many cores as ``threads``; ``host_peak`` of the widest vectors
-    this CPU has, which peers use, None where the artefact uses them too.
+    this CPU has, which peers use, None where the artefact uses them too.  ``core_to_core`` are the least and the most
+    seconds that two cores took to hand a cache line over and back while all was timed; None for one thread or core.
     """
 
     artefact: str
@@ -77,7 +78,13 @@ class BenchResult:
     host_peak: Peak | None
     programs: tuple[ProgramResult, ...]
     layers: tuple[LayerResult, ...] = ()
+    core_to_core: tuple[float, float] | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def apart(self) -> str:
+        """``core_to_core`` in nanoseconds, as text: ``99 to 470``; empty where there is none."""
+        return " to ".join(f"{second * 1e9:.0f}" for second in self.core_to_core or ())
 
     @property
     def ours(self) -> ProgramResult:

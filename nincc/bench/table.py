@@ -11,7 +11,7 @@ from nincc.errors import UsageError
 
 def times_table(results: Sequence[BenchResult]) -> str:
     """A row a result: medians in ms of ours and every peer, and ours as a share of the fastest peer."""
-    ours = ["÷ fastest peer", "spread", "GFLOPS", "of peak", "direct limit"]
+    ours = ["÷ fastest peer", "spread", "core to core ns", "GFLOPS", "of peak", "direct limit"]
     header = ["net", "batch", "threads", "nincc", *PEERS, *ours]
     return markdown(header, [_times_row(result) for result in results], left=1)
 
@@ -56,6 +56,7 @@ def _times_row(result: BenchResult) -> list[str]:
         *(_median(by_name.get(name)) for name in PEERS),
         "–" if ratio is None or fastest is None else f"**{ratio:.2f}** ({fastest.name})",
         f"{ours.timing.spread:.0%}",
+        result.apart or "–",
         f"{gflops:.0f}",
         f"{gflops / result.peak.gflops:.0%}",
         f"{result.peak.direct_limit(result.macs) * 1e3:.2f}",

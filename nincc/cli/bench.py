@@ -104,6 +104,7 @@ def _heading(result: Any) -> str:
             f"{result.machine.cpu}, {result.machine.cores} cores",
             f"FMA peak {result.peak.gflops:.1f} GFLOPS; {result.macs:,} MACs: direct convolution takes {limit:.3f} ms"
             " or more",
+            *([f"a cache line from core to core and back: {result.apart} ns"] if result.apart else []),
         )
     )
 

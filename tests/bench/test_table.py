@@ -21,7 +21,12 @@ def cells(table: str, row: int) -> list[str]:
 def test_row_holds_medians_and_the_share_of_the_fastest_peer():
     row = cells(times_table([made_up_result()]), 0)
     assert row[:8] == ["nin-cifar10", "1", "1", "2", "5", "–", "–", "4"]
-    assert row[8:] == ["**0.50** (mnn)", "8%", "100", "100%", "2.00"]
+    assert row[8:] == ["**0.50** (mnn)", "8%", "–", "100", "100%", "2.00"]
+
+
+def test_row_of_two_threads_tells_how_far_apart_the_cores_were():
+    row = cells(times_table([made_up_result(threads=2, core_to_core=(99e-9, 470e-9))]), 0)
+    assert row[10] == "99 to 470"
 
 
 def test_without_peers_there_is_no_share():
