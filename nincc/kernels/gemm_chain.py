@@ -76,14 +76,13 @@ class _Kernel:
         """All blocks, shared among tasks."""
         em, chain = self.em, self.chain
         sizes = (chain.map_elements, chain.map_elements, chain.block * chain.tile_sums, chain.kept_elements)
-        names = ("map", "map", "sums", "kept")
-        scratch = [em.scratch(chain.tasks * n, name) if n else self.out for n, name in zip(sizes, names, strict=True)]
+        own = em.task_scratch(chain.tasks, sizes)
         with em.tasks(chain.tiles, chain.tasks) as (task, begin, end):
-            own = [view.at(em.offset(task * size, "own")) for view, size in zip(scratch, sizes, strict=True)]
+            first_map, second_map, sums, kept = own(task)
             with em.loop(em.scalar(div(end - begin + (chain.block - 1), chain.block), "blocks"), "block") as number:
                 first = em.scalar(begin + number * chain.block, "first")
                 count = em.scalar(tir.min(chain.block, end - first), "count")
-                self._layers(_Block(first, count, (own[0], own[1]), own[2], own[3]))
+                self._layers(_Block(first, count, (first_map, second_map), sums, kept))
 
     def _layers(self, block: _Block) -> None:
         weight, bias = self.weight, self.bias

@@ -17,8 +17,7 @@ from typing import Any
 from nincc._tvm import tvm
 from nincc.kernels.emit import Emitter, Expr, View, div, mod
 from nincc.kernels.gather import Gather, gather_row
-from nincc.kernels.spec import round_up
-from nincc.kernels.winograd_spec import CACHE_LINE, Winograd, winograd_spec
+from nincc.kernels.winograd_spec import Winograd, winograd_spec
 from nincc.kernels.winograd_stages import Part, Stages
 
 tir, te = tvm.tir, tvm.te
@@ -64,29 +63,28 @@ class _Walk:
         """Tasks share groups of images and do everything for one, so that its map stays in the task's cache."""
         em, plan, gather = self.em, self.plan, self.gather
         tasks = min(plan.conv.tasks, plan.groups)
-        map_size = round_up(plan.group * gather.image_elements, CACHE_LINE)
-        sizes = {"map": map_size, "v": plan.v_size, "m": plan.m_size}
-        maps, v, m = (em.scratch(tasks * size, name) for name, size in sizes.items())
+        own = em.task_scratch(tasks, [plan.group * gather.image_elements, plan.v_size, plan.m_size])
         with em.tasks(plan.groups, tasks) as (task, begin, end), em.span(begin, end, "group") as group:
+            here, v, m = own(task)
             first = em.scalar(group * plan.group, "first")
             images = plan.group
             if plan.groups * plan.group > plan.conv.batch:
                 images = em.scalar(tir.min(plan.group, plan.conv.batch - first), "images")
-            here = maps.at(task * map_size)
             with em.loop(images, "i") as image, em.loop(gather.rows, "row") as row:
                 gather_row(em, gather, self.source, here.at(image * gather.image_elements), first + image, row)
             part = Part(here, first, images * (plan.grid[0] * plan.grid[1]))
             with em.loop(plan.group_blocks, "tb") as block:
-                self._tile_block(part, v.at(task * plan.v_size), m.at(task * plan.m_size), block)
+                self._tile_block(part, v, m, block)
 
     def by_tiles(self) -> None:
         """All images are gathered first; then tasks share the blocks of tiles, each with all units."""
         em, plan = self.em, self.plan
         part = self._gather_all()
         tasks = min(plan.conv.tasks, plan.tile_blocks)
-        v, m = em.scratch(tasks * plan.v_size, "v"), em.scratch(tasks * plan.m_size, "m")
+        own = em.task_scratch(tasks, [plan.v_size, plan.m_size])
         with em.tasks(plan.tile_blocks, tasks) as (task, begin, end), em.span(begin, end, "tb") as block:
-            self._tile_block(part, v.at(task * plan.v_size), m.at(task * plan.m_size), block)
+            v, products = own(task)
+            self._tile_block(part, v, products, block)
 
     def by_units(self) -> None:
         """All tiles are transformed first; then tasks share the blocks of units, each with all tiles."""
@@ -94,7 +92,7 @@ class _Walk:
         part = self._gather_all()
         items = plan.unit_blocks * plan.tile_blocks
         v = em.scratch(plan.tile_blocks * plan.v_size, "v")
-        m = em.scratch(min(plan.conv.tasks, items) * plan.m_size, "m")
+        own = em.task_scratch(min(plan.conv.tasks, items), [plan.m_size])
         slots = plan.tile_blocks * plan.tile_block
         with em.tasks(slots, plan.conv.tasks) as (_, begin, end), em.span(begin, end, "t") as tile:
             block = em.scalar(div(tile, plan.tile_block), "tb")
@@ -102,7 +100,8 @@ class _Walk:
         with em.tasks(items, plan.conv.tasks) as (task, begin, end), em.span(begin, end, "item") as item:
             block = em.scalar(mod(item, plan.tile_blocks), "tb")
             units = em.scalar(div(item, plan.tile_blocks), "ub")
-            self.stages.unit_block(part, v.at(block * plan.v_size), m.at(task * plan.m_size), block, units)
+            (products,) = own(task)
+            self.stages.unit_block(part, v.at(block * plan.v_size), products, block, units)
 
     def _gather_all(self) -> Part:
         """Stage 1 for the whole batch, tasks sharing the rows."""
