@@ -10,6 +10,7 @@ from nincc.codegen.cuda.split import DeviceKernels
 from nincc.codegen.lower import Call, Lowered
 from nincc.codegen.memory import Interval, aligned, plan_memory
 from nincc.codegen.program import Buffer, Program, Step
+from nincc.codegen.settle import settle
 from nincc.codegen.values import Value
 from nincc.passes.explain import describe
 from nincc.passes.graph import Graph
@@ -23,7 +24,7 @@ def build_program(
 
     ``inputs`` and ``outputs`` are the graph's, in graph order, float32.
     """
-    planner = _Planner(lowered)
+    planner = _Planner(lowered, threads > 1)
     planner.plan()
     return Program(
         inputs=inputs,
@@ -39,8 +40,9 @@ def build_program(
 class _Planner:
     """Numbers every value and scratch parameter as a buffer, then places those of the workspace."""
 
-    def __init__(self, lowered: Lowered) -> None:
+    def __init__(self, lowered: Lowered, shared: bool) -> None:
         self.lowered = lowered
+        self.shared = shared
         self.buffers: list[Buffer] = []
         self.steps: list[Step] = []
         self.weights = bytearray()
@@ -115,6 +117,8 @@ class _Planner:
         numbers = list(self.lifetimes)
         intervals = [Interval(self.buffers[n].bytes, *self.lifetimes[n]) for n in numbers]
         offsets, self.workspace_bytes = plan_memory(intervals)
+        if self.shared:
+            offsets = settle(intervals, offsets, self.workspace_bytes)
         for number, offset in zip(numbers, offsets, strict=True):
             self.buffers[number] = replace(self.buffers[number], offset=offset)
         for number, whole in self.parts.items():

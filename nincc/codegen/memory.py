@@ -31,13 +31,13 @@ def plan_memory(intervals: Sequence[Interval]) -> tuple[list[int], int]:
     the plan is as small as what is live at once, or ``TRIES`` swaps are through.
     """
     order = sorted(range(len(intervals)), key=lambda i: (-intervals[i].bytes, intervals[i].first, i))
-    best, total = _place(intervals, order)
+    best, total = place(intervals, order)
     least, chance = peak(intervals), random.Random(0)
     for _ in range(TRIES if total > least else 0):
         swapped = list(order)
         i, j = chance.sample(range(len(order)), 2)
         swapped[i], swapped[j] = swapped[j], swapped[i]
-        offsets, size = _place(intervals, swapped)
+        offsets, size = place(intervals, swapped)
         if size <= total:
             order, best, total = swapped, offsets, size
         if total == least:
@@ -55,7 +55,7 @@ def _start(interval: Interval) -> Interval:
     return Interval(0, interval.first, interval.first)
 
 
-def _place(intervals: Sequence[Interval], order: Sequence[int]) -> tuple[list[int], int]:
+def place(intervals: Sequence[Interval], order: Sequence[int]) -> tuple[list[int], int]:
     """Places the intervals in ``order``; gives their offsets, in their own order, and the bytes of the whole."""
     offsets = [0] * len(intervals)
     placed: list[int] = []
