@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Literal
 
-from nincc.kernels.cost import Core, WinogradCost, direct_cycles
+from nincc.kernels.cost import Core, WinogradCost, direct_cycles, vector_cycles
 from nincc.kernels.error_table import WINOGRAD, direct_error, winograd_error
 from nincc.kernels.spec import Conv, round_up
 from nincc.kernels.winograd_spec import ORDERS, Winograd, is_winograd_shape, phase_taps
@@ -28,6 +28,8 @@ ERROR_PRICE = 0.1
 """Share of the time that an error as large as the budget is held to cost: errors of layers add up."""
 MEMORY_PRICE = 0.01
 """Share of the time that a block of transformed tiles and products as large as the L2 cache is held to cost."""
+CROSSING_RATE = 8.0
+"""Bytes a cycle that a core reads from another's cache: less than where both have one last cache, more than else."""
 GAIN = 0.95
 """Winograd, with its larger weights, must take less than this share of direct convolution's time."""
 
@@ -153,11 +155,22 @@ def _cost(core: Core, plan: Winograd, error_budget: float) -> float:
     """Cycles, the mean for every count of threads, with a little on top for error and memory."""
     tasks = plan.conv.tasks
     threads = [count for count in (1, 2, 4, 8, 16, 32) if count < tasks] + [tasks]
-    uneven = sum(busiest(plan, count) for count in threads) / len(threads)
+    uneven = sum(imbalance(plan, count) for count in threads) / len(threads)
     error = winograd_error(plan.m, plan.r, plan.depth) / error_budget
     memory = (plan.v_size + plan.m_size) * 4 / core.target.l2
     extra = ERROR_PRICE * error + MEMORY_PRICE * memory
     return WinogradCost(core, plan).total * uneven * (1 + extra)
+
+
+def imbalance(plan: Winograd, threads: int) -> float:
+    """The time of ``threads`` threads as a multiple of an even share of one thread's.
+
+    The busiest one has more than its share, and in order "unit" each reads from the others' caches the tiles that
+    they have transformed.
+    """
+    passed = plan.tile_blocks * plan.v_size * 4 * (threads - 1) if plan.order == "unit" else 0
+    products = plan.tile_blocks * plan.tile_block * plan.elements * plan.depth * 2 * plan.panels
+    return busiest(plan, threads) + passed / CROSSING_RATE / (products * vector_cycles(plan.conv.lanes))
 
 
 def busiest(plan: Winograd, threads: int) -> float:

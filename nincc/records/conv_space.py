@@ -11,7 +11,7 @@ from math import prod
 from typing import Any
 
 from nincc.kernels.error_table import WINOGRAD, direct_error, winograd_error
-from nincc.kernels.rule import busiest, unit_panels
+from nincc.kernels.rule import imbalance, unit_panels
 from nincc.kernels.spec import Conv, balanced
 from nincc.kernels.winograd_spec import ORDERS, Winograd, is_winograd_shape, phase_taps
 from nincc.records.space import WORST_ERROR, Knob, Knobs, Space, cuts
@@ -129,7 +129,7 @@ class ConvSpace(Space):
         plan = self.plan(knobs)
         if plan is None:
             return 1.0
-        return busiest(replace(plan, conv=replace(plan.conv, tasks=threads)), threads)
+        return imbalance(replace(plan, conv=replace(plan.conv, tasks=threads)), threads)
 
     def canonical(self, knobs: Mapping[str, Any]) -> Knobs:
         """``mr`` is no larger than the rows it cuts."""

@@ -14,8 +14,8 @@ from nincc.records.format import Entry, Header
 from nincc.records.spaces import space_of
 from nincc.records.workload import Workload
 
-SHIPPED_THREADS = (1, 4)
-"""The thread counts whose best kernels a pruned file keeps: one, and compile's default."""
+SHIPPED_THREADS = (1, 2, 4)
+"""The thread counts whose best kernels a pruned file keeps: up to compile's default."""
 GAIN_TIMED, GAIN_ESTIMATED = 0.97, 0.99
 """A kernel within this share of the cost rule's is no better.  Timings are of kernels alone: six nets that took every
 kernel timed 1 % faster ran in 0.98 to 1.04 of the time that the rule's take."""
@@ -52,7 +52,7 @@ def merged(contents: Sequence[Contents]) -> tuple[Header, list[Entry]]:
 
 
 def best_entries(entries: Iterable[Entry]) -> list[Entry]:
-    """For each workload its best kernels' last records: for one thread and for four, and of a far smaller error."""
+    """For each workload its best kernels' last records: for one, two and four threads, and of a far smaller error."""
     kept: list[Entry] = []
     for kernels in timed(entries).values():
         best = [_best(kernels, threads) for threads in SHIPPED_THREADS]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from nincc.kernels.cost import Core, rows_inside
 from nincc.kernels.error_table import winograd_error
-from nincc.kernels.rule import busiest, pick_conv, unit_panels
+from nincc.kernels.rule import busiest, imbalance, pick_conv, unit_panels
 from nincc.kernels.spec import Conv, Pooling
 from nincc.kernels.winograd_spec import winograd_spec
 from nincc.target import cpu_names, load_target
@@ -108,6 +108,15 @@ def test_the_last_block_of_units_counts_as_what_it_is():
     panels = replace(plan, conv=replace(plan.conv, units=12 * TARGET.lanes), order="unit", tile_block=plan.tiles)
     shares = {count: busiest(replace(panels, unit_block=count * panels.panel), 2) for count in unit_panels(6)}
     assert shares == {1: 1, 2: 4 / 3, 3: 1, 4: 4 / 3, 6: 2}
+
+
+def test_tiles_that_cross_cores_cost_something():
+    """Order "unit" shares the transformed tiles; order "tile" leaves each core its own."""
+    plan = pick_conv(CONV2, TARGET, threads=2).plan
+    halves = replace(plan, tile_block=plan.tiles // 2, order="tile")
+    shared = replace(plan, tile_block=plan.tiles, unit_block=plan.panels * plan.panel // 2, order="unit")
+    assert busiest(halves, 2) == busiest(shared, 2) == 1
+    assert imbalance(halves, 2) == imbalance(shared, 1) == 1 < imbalance(shared, 2)
 
 
 def test_rows_of_the_kernel_in_the_padding_cost_nothing():

@@ -122,4 +122,4 @@ def test_imbalance_is_that_of_the_busiest_thread() -> None:
     space = space_of(CONV_TASK)
     one_block = {**F4, "order": "tile"}
     assert space.imbalance(one_block, 1) == 1 and space.imbalance(one_block, 4) == 4
-    assert space.imbalance(F4, 4) == 1
+    assert space.imbalance(F4, 1) == 1 and 1 < space.imbalance(F4, 4) < 1.2  # each reads the others' tiles
