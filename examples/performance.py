@@ -78,7 +78,7 @@ def compiled(name: str, batch: int, target: str) -> Compiled:
     model, out = WORK / f"{name}-{batch}.onnx", WORK / f"{name}-{batch}"
     onnx.save(zoo.build(name, batch), model)
     start = time.perf_counter()
-    manifest = nincc.compile(model, target, out=out, threads=max(THREADS)).manifest
+    manifest = nincc.compile(model, target, out=out).manifest
     seconds = time.perf_counter() - start
     print(f"{name}, batch {batch}: compiled and verified in {seconds:.1f} s", file=sys.stderr, flush=True)
     return Compiled(name, batch, model, out, seconds, (manifest["workspace_bytes"], manifest["weight_bytes"]))
