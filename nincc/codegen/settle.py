@@ -17,7 +17,7 @@ from nincc.codegen.memory import ALIGNMENT, Interval, aligned, place
 
 NEAR = 6
 """Steps between the lives of two buffers of which one may find the other's lines in a core's cache."""
-STARTS = 40
+STARTS = 16
 """Plans that buffers are moved in; the best is taken."""
 PASSES = 6
 """Times that every buffer is looked at, at most."""
@@ -28,7 +28,7 @@ def settle(intervals: Sequence[Interval], offsets: Sequence[int], total: int) ->
     settling, chance = _Settling(intervals, total), random.Random(0)
     best = settling.moved(offsets)
     order = sorted(range(len(intervals)), key=lambda i: (-intervals[i].bytes, intervals[i].first, i))
-    for _ in range(STARTS):
+    for _ in range(STARTS if settling.passing(best) else 0):
         chance.shuffle(order)
         start, size = place(intervals, order)
         if size <= total:

@@ -16,7 +16,7 @@ intervals = st.lists(
 
 
 @given(intervals)
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 def test_buffers_stay_within_the_plan_and_apart(buffers: list[Interval]) -> None:
     planned, total = plan_memory(buffers)
     offsets = settle(buffers, planned, total)
@@ -28,7 +28,7 @@ def test_buffers_stay_within_the_plan_and_apart(buffers: list[Interval]) -> None
 
 
 @given(intervals)
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 def test_no_more_bytes_pass_than_before(buffers: list[Interval]) -> None:
     planned, total = plan_memory(buffers)
     assert passed_on(buffers, settle(buffers, planned, total)) <= passed_on(buffers, planned)
