@@ -13,10 +13,8 @@ from math import prod
 from typing import Any
 
 from nincc.errors import InternalError
-from nincc.kernels.spec import balanced, round_up
+from nincc.kernels.spec import CACHE_LINE, balanced, round_up
 
-CACHE_LINE = 16
-"""Floats of a cache line: rows of sums lie that much off a power of two, lest they share cache sets."""
 LEAST_NARROW = 8
 """Rows of a register tile of one vector that has enough sums for FMAs not to wait for each other."""
 
@@ -176,7 +174,7 @@ class Chain:
 
 
 def sum_stride(layer: ChainLayer) -> int:
-    """Floats from one row of a sum of A's quarters to the next."""
+    """Floats from one row of a sum of A's quarters to the next: off a power of two, lest rows share cache sets."""
     return layer.half + CACHE_LINE
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from nincc._tvm import tvm
 from nincc.kernels.machine import address_type, register_lanes
-from nincc.kernels.spec import round_up
+from nincc.kernels.spec import CACHE_LINE, round_up
 
 tir = tvm.tir
 Expr = Any  # a tir.PrimExpr or a Python number
@@ -24,7 +24,6 @@ STACK_BYTES = 1024  # TVM keeps smaller allocations on the stack
 TO_L2 = 2
 """LLVM's locality of a prefetch that stops at L2.  One to L1 holds a fill buffer until memory answers, and those are
 what limits a stream of weights from memory: nin-imagenet's conv4 takes 1.45 ms so, and 1.11 ms with this."""
-CACHE_LINE = 16  # floats
 TASKS_APART = 8 * CACHE_LINE
 """Floats between two tasks' scratch memory: prefetchers run a few lines ahead of what is read and written."""
 

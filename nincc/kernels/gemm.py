@@ -14,7 +14,7 @@ from typing import Any
 from nincc._tvm import tvm
 from nincc.kernels.emit import Emitter, Expr, View, div, mod
 from nincc.kernels.register_tile import accumulate, unroll_of_target
-from nincc.kernels.spec import balanced, round_up
+from nincc.kernels.spec import CACHE_LINE, balanced, round_up
 
 tir, te = tvm.tir, tvm.te
 
@@ -154,21 +154,17 @@ class Operands:
         if self.order != "nm" or self.tiles.panels == 1 or height == 1 or not turns:
             return None
         size = self.depth * 2 * em.lanes
-        lines = -(-size // LINE)
+        lines = -(-size // CACHE_LINE)
         each = -(-lines // (turns * height))
         last = -(-lines // (turns * each)) - 1
         number = tile.number if height == self.tiles.row_tiles else mod(tile.number, height)
-        start = em.offset(tir.min(number, last) * (turns * each * LINE) + size, "next")
+        start = em.offset(tir.min(number, last) * (turns * each * CACHE_LINE) + size, "next")
 
         def fetch(turn: Expr) -> None:
             for line in range(each):
-                em.prefetch(panel, start + (turn * each + line) * LINE)
+                em.prefetch(panel, start + (turn * each + line) * CACHE_LINE)
 
         return fetch
-
-
-LINE = 16
-"""Floats of a cache line."""
 
 
 def gemm(data: Any, weight: Any, bias: Any, attrs: Any) -> Any:
@@ -209,10 +205,10 @@ def _fetch_rows(em: Emitter, operands: Operands, tile: RegisterTile, start: View
 
 def fetch_share(em: Emitter, start: View, count: int, share: Expr, shares: int) -> None:
     """Fetch the ``share``-th of ``shares`` equal parts of the ``count`` floats from ``start`` on."""
-    lines = -(-count // (LINE * shares))
-    first = em.offset(share * (lines * LINE), "fetch")
+    lines = -(-count // (CACHE_LINE * shares))
+    first = em.offset(share * (lines * CACHE_LINE), "fetch")
     for line in range(lines):
-        em.prefetch(start, first + line * LINE)
+        em.prefetch(start, first + line * CACHE_LINE)
 
 
 def store_tile(em: Emitter, tile: RegisterTile, acc: list[list[View]], out: View, stride: int, activation: str) -> None:

@@ -13,9 +13,10 @@ from functools import partial
 from typing import Any
 
 from nincc._tvm import tvm
-from nincc.kernels.chain_spec import CACHE_LINE, Chain, ChainLayer, Group, chain_spec
+from nincc.kernels.chain_spec import Chain, ChainLayer, Group, chain_spec
 from nincc.kernels.emit import Emitter, Expr, View, div
 from nincc.kernels.register_tile import Sums
+from nincc.kernels.spec import CACHE_LINE
 from nincc.kernels.strassen import PRODUCTS, Matrix, Quarters, multiply, strassen, take_sums
 
 tir, te = tvm.tir, tvm.te

@@ -12,6 +12,9 @@ from nincc.target import Target
 Pair = tuple[int, int]
 Sides = tuple[int, int, int, int]
 
+CACHE_LINE = 16
+"""Floats of a cache line."""
+
 
 @dataclass(frozen=True)
 class Pooling:

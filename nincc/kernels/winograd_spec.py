@@ -12,10 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from nincc.errors import InternalError
-from nincc.kernels.spec import Conv, conv_spec, round_up
+from nincc.kernels.spec import CACHE_LINE, Conv, conv_spec, round_up
 
-CACHE_LINE = 16
-"""Floats of a cache line: blocks lie that much off a power of two, so that they do not share cache sets."""
 SHORTEST = 4
 """Lanes of the shortest vectors worth having."""
 AVX512_LANES, AVX512_REGISTERS = 16, 32
@@ -142,7 +140,7 @@ class Winograd:
 
     @property
     def v_step(self) -> int:
-        """Floats from one element's tiles to the next element's in a block of transformed tiles."""
+        """Floats from one element's tiles to the next's in a block: off a power of two, lest they share cache sets."""
         return self.tile_block * self.stride + CACHE_LINE
 
     @property

@@ -14,8 +14,8 @@ from nincc.kernels.cook_toom import cook_toom
 from nincc.kernels.emit import Emitter, Expr, View, div, mod
 from nincc.kernels.gather import Gather
 from nincc.kernels.register_tile import accumulate, unroll_of_target
-from nincc.kernels.spec import balanced
-from nincc.kernels.winograd_spec import CACHE_LINE, Winograd
+from nincc.kernels.spec import CACHE_LINE, balanced
+from nincc.kernels.winograd_spec import Winograd
 from nincc.kernels.winograd_transform import linear_map, transform_rows, transform_tile
 
 tir = tvm.tir
