@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import ctypes
 import os
-import tempfile
 import threading
 from functools import cache
-from pathlib import Path
 from statistics import median
 from time import perf_counter
 
-from nincc.codegen.toolchain import compile_c, link
+from nincc.bench.native import c_function
 from nincc.target import native_target
 
 _TURNS = 1000  # a repeat: some 0.1 ms to 0.5 ms
@@ -66,11 +64,6 @@ def _rally_between(first: int, second: int) -> float:
 
 @cache
 def _rally() -> ctypes._NamedFuncPointer:
-    with tempfile.TemporaryDirectory(prefix="nincc-cores-") as name:
-        folder = Path(name)
-        (folder / "cores.c").write_text(_SOURCE)
-        compile_c("cores.c", "cores.o", native_target(), "glibc", folder)
-        link(["-shared", "cores.o", "-o", "cores.so"], folder)
-        rally = ctypes.CDLL(str(folder / "cores.so")).rally
+    rally = c_function(_SOURCE, "rally", native_target())
     rally.argtypes, rally.restype = (ctypes.c_long, ctypes.c_long), None
     return rally

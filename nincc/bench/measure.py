@@ -174,8 +174,8 @@ class Contest:
 
     def _warm(self, timed: Sequence[Contestant], anew: bool) -> None:
         """A burst of each that does not count, ``anew`` in a new process; before it, how far apart the cores are."""
-        trip = core_to_core() if self._options.threads > 1 else None
-        self.trips += [] if trip is None else [trip]
+        if self._options.threads > 1 and (trip := core_to_core()) is not None:
+            self.trips.append(trip)
         for one in timed:
             if anew:
                 one.restart()

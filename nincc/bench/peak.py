@@ -7,14 +7,12 @@ for the target's vectors and timed.  On a target without fused multiply-adds the
 from __future__ import annotations
 
 import ctypes
-import tempfile
 import threading
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from time import thread_time
 
-from nincc.codegen.toolchain import compile_c, link
+from nincc.bench.native import c_function
 from nincc.errors import DeviceError
 from nincc.target import Target, native_target
 
@@ -61,10 +59,10 @@ def measure_peak(target: Target, threads: int = 1) -> Peak:
     host = native_target()
     if target.architecture != host.architecture or target.lanes > host.lanes:
         raise DeviceError(f"this machine cannot run {target.name}", hint=f"it runs {host.name}")
-    with tempfile.TemporaryDirectory(prefix="nincc-peak-") as folder:
-        loop = _build(target, Path(folder))
-        count = _calibrate(loop)
-        seconds = min(_time_together(loop, count, threads) for _ in range(_REPEATS))
+    loop = c_function(peak_source(target), "fma_loop", target)
+    loop.argtypes, loop.restype = (ctypes.c_long, ctypes.c_float), ctypes.c_float
+    count = _calibrate(loop)
+    seconds = min(_time_together(loop, count, threads) for _ in range(_REPEATS))
     return Peak(target.name, target.lanes, threads, 2e-9 * target.lanes * _CHAINS * count * threads / seconds)
 
 
@@ -73,15 +71,6 @@ def peak_source(target: Target) -> str:
     features = ",".join(feature for feature in _FEATURES if feature in target.requires)
     attribute = f'__attribute__((target("{features}"))) ' if features else ""
     return _SOURCE.format(bytes=4 * target.lanes, attribute=attribute, chains=_CHAINS)
-
-
-def _build(target: Target, folder: Path) -> ctypes._NamedFuncPointer:
-    (folder / "peak.c").write_text(peak_source(target))
-    compile_c("peak.c", "peak.o", target, "glibc", folder)
-    link(["-shared", "peak.o", "-o", "peak.so"], folder)
-    loop = ctypes.CDLL(str(folder / "peak.so")).fma_loop
-    loop.argtypes, loop.restype = (ctypes.c_long, ctypes.c_float), ctypes.c_float
-    return loop
 
 
 def _calibrate(loop: ctypes._NamedFuncPointer) -> int:
