@@ -1,31 +1,17 @@
 """The static memory plan: nothing live overlaps, and nothing is wasted where it need not be."""
 
 from hypothesis import given
-from hypothesis import strategies as st
 
-from nincc.codegen.memory import ALIGNMENT, Interval, aligned, peak, plan_memory
-
-intervals = st.lists(
-    st.builds(
-        lambda size, first, length: Interval(size, first, first + length),
-        st.integers(1, 5000), st.integers(0, 20), st.integers(0, 5),
-    ),
-    max_size=25,
-)
+from codegen.plans import INTERVALS, assert_apart
+from nincc.codegen.memory import Interval, aligned, peak, plan_memory
 
 
-@given(intervals)
+@given(INTERVALS)
 def test_live_buffers_never_overlap(buffers: list[Interval]) -> None:
-    offsets, total = plan_memory(buffers)
-    for i, a in enumerate(buffers):
-        assert offsets[i] % ALIGNMENT == 0
-        assert offsets[i] + a.bytes <= total
-        for j, b in enumerate(buffers[:i]):
-            if a.overlaps(b):
-                assert offsets[i] + a.bytes <= offsets[j] or offsets[j] + b.bytes <= offsets[i]
+    assert_apart(buffers, *plan_memory(buffers))
 
 
-@given(intervals)
+@given(INTERVALS)
 def test_total_lies_between_the_peak_and_the_sum(buffers: list[Interval]) -> None:
     _, total = plan_memory(buffers)
     live = [sum(aligned(b.bytes) for b in buffers if b.first <= step <= b.last) for step in range(30)]

@@ -3,31 +3,19 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nincc.codegen.memory import ALIGNMENT, Interval, plan_memory
+from codegen.plans import INTERVALS, assert_apart
+from nincc.codegen.memory import Interval, plan_memory
 from nincc.codegen.settle import NEAR, passing, settle
 
-intervals = st.lists(
-    st.builds(
-        lambda size, first, length: Interval(size, first, first + length),
-        st.integers(1, 5000), st.integers(0, 20), st.integers(0, 5),
-    ),
-    max_size=20,
-)
 
-
-@given(intervals)
+@given(INTERVALS)
 @settings(deadline=None, max_examples=50)
 def test_buffers_stay_within_the_plan_and_apart(buffers: list[Interval]) -> None:
     planned, total = plan_memory(buffers)
-    offsets = settle(buffers, planned, total)
-    for i, a in enumerate(buffers):
-        assert offsets[i] % ALIGNMENT == 0 and 0 <= offsets[i] <= total - a.bytes
-        for j, b in enumerate(buffers[:i]):
-            if a.overlaps(b):
-                assert offsets[i] + a.bytes <= offsets[j] or offsets[j] + b.bytes <= offsets[i]
+    assert_apart(buffers, settle(buffers, planned, total), total)
 
 
-@given(intervals)
+@given(INTERVALS)
 @settings(deadline=None, max_examples=50)
 def test_no_more_bytes_pass_than_before(buffers: list[Interval]) -> None:
     planned, total = plan_memory(buffers)
