@@ -2,7 +2,7 @@
 
     make bench
 
-Compiles each published net, times it against every peer that is installed (pip install 'nincc[bench]'), and replaces
+Compiles each published net for one thread and for two, times it against every peer that is installed (pip install 'nincc[bench]'), and replaces
 what stands between the marks in the document.  Takes some ten minutes; run it on an idle machine.
 """
 
@@ -41,6 +41,7 @@ class Compiled:
 
     name: str
     batch: int
+    threads: int
     model: Path
     artefact: Path
     seconds: float
@@ -55,8 +56,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--print", action="store_true", dest="only_print", help="leave the document alone")
     given = parser.parse_args(arguments)
     wanted = given.nets.split(",") if given.nets else None
-    nets = [compiled(*net, given.target) for net in NETS if wanted is None or net[0] in wanted]
-    results = [measured(net, threads, given.rounds) for net in nets for threads in THREADS]
+    chosen = [net for net in NETS if wanted is None or net[0] in wanted]
+    nets = [compiled(*net, threads, given.target) for net in chosen for threads in THREADS]
+    results = [measured(net, given.rounds) for net in nets]
     (WORK / "results.json").write_text(json.dumps([result.to_dict() for result in results], indent=1))
     parts = {
         "machine": machine_lines(results),
@@ -72,22 +74,24 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def compiled(name: str, batch: int, target: str) -> Compiled:
-    """The net compiled and verified."""
+def compiled(name: str, batch: int, threads: int, target: str) -> Compiled:
+    """The net compiled and verified, for the threads that it will be timed with."""
     WORK.mkdir(parents=True, exist_ok=True)
-    model, out = WORK / f"{name}-{batch}.onnx", WORK / f"{name}-{batch}"
+    model, out = WORK / f"{name}-{batch}.onnx", WORK / f"{name}-{batch}-{threads}"
     onnx.save(zoo.build(name, batch), model)
     start = time.perf_counter()
-    manifest = nincc.compile(model, target, out=out).manifest
+    manifest = nincc.compile(model, target, out=out, threads=threads).manifest
     seconds = time.perf_counter() - start
-    print(f"{name}, batch {batch}: compiled and verified in {seconds:.1f} s", file=sys.stderr, flush=True)
-    return Compiled(name, batch, model, out, seconds, (manifest["workspace_bytes"], manifest["weight_bytes"]))
+    what = f"{name}, batch {batch}, {threads} thread{'s' if threads > 1 else ''}"
+    print(f"{what}: compiled and verified in {seconds:.1f} s", file=sys.stderr, flush=True)
+    sizes = (manifest["workspace_bytes"], manifest["weight_bytes"])
+    return Compiled(name, batch, threads, model, out, seconds, sizes)
 
 
-def measured(net: Compiled, threads: int, rounds: int) -> BenchResult:
+def measured(net: Compiled, rounds: int) -> BenchResult:
     """The net against its peers; the net that is plotted with its kernels."""
-    layers = (net.name, net.batch, threads) == PLOTTED
-    result = bench(net.artefact, net.model, BenchOptions(threads=threads, rounds=rounds, layers=layers))
+    layers = (net.name, net.batch, net.threads) == PLOTTED
+    result = bench(net.artefact, net.model, BenchOptions(threads=net.threads, rounds=rounds, layers=layers))
     print(times_table([result]).splitlines()[-1], file=sys.stderr, flush=True)
     return result
 
@@ -104,9 +108,9 @@ def scaling_table(results: list[BenchResult]) -> str:
 
 
 def compiling_table(nets: list[Compiled]) -> str:
-    header = ["net", "batch", "compile and verify s", "workspace MB", "weights MB"]
+    header = ["net", "batch", "threads", "compile and verify s", "workspace MB", "weights MB"]
     rows = [
-        [net.name, str(net.batch), f"{net.seconds:.1f}", *(f"{size / 1e6:.2f}" for size in net.sizes)]
+        [net.name, *map(str, (net.batch, net.threads)), f"{net.seconds:.1f}", *(f"{n / 1e6:.2f}" for n in net.sizes)]
         for net in nets
     ]
     return markdown(header, rows, left=1)
