@@ -2,8 +2,9 @@
 
     make bench
 
-Compiles each published net for one thread and for two, times it against every peer that is installed (pip install 'nincc[bench]'), and replaces
-what stands between the marks in the document.  Takes some ten minutes; run it on an idle machine.
+Compiles each published net for one thread and for two, times it against every peer that is installed (pip install
+'nincc[bench]'), and replaces what stands between the marks in the document.  Takes a quarter of an hour; run it on an
+idle machine.
 """
 
 from __future__ import annotations
