@@ -10,6 +10,7 @@ from nincc.emulate.cuda.library import build_stub
 from nincc.gpu_driver import has_gpu
 from nincc.target import host_of, load_target
 from tests.cli.process import as_json, fail, succeed
+from tests.tune.nets import one_product
 
 MODEL = Path(__file__).parent.parent / "data" / "digits_linear.onnx"
 pytestmark = pytest.mark.skipif(has_gpu(), reason="this machine has a GPU: the stub would not be found")
@@ -73,6 +74,6 @@ def test_each_launch_is_timed_too(artefact: Path, stub: Path) -> None:
 
 def test_a_gpu_that_is_too_old_is_one_line(tmp_path: Path, stub: Path) -> None:
     out = tmp_path / "newer"
-    succeed("compile", MODEL, "--target", "sm_90", "-o", out, "--no-verify")
+    succeed("compile", one_product(tmp_path), "--target", "sm_90", "-o", out, "--no-verify")
     line = fail(4, "bench", out)
     assert "has compute capability 8.0; this net needs 9.0 or newer" in line
