@@ -32,12 +32,12 @@ def options(trials: int, **more) -> TuneOptions:
 
 
 def test_records_that_say_estimate_and_a_compile_that_takes_them(tmp_path: Path) -> None:
-    path, records = one_product(tmp_path), tmp_path / "r.jsonl"
-    tuned = tune(path, records, OPTIONS, options(5))
+    path, records = two_products(tmp_path), tmp_path / "r.jsonl"
+    tuned = tune(path, records, OPTIONS, options(8))
     contents = read_records(records)
     assert contents.header is not None and contents.header.runner == "static"
     assert contents.header.target["card"] and contents.header.peak_gflops > 1000
-    assert len(contents.entries) == tuned.trials == 5
+    assert len(contents.entries) == tuned.trials == 8
     assert all(entry.seconds and entry.estimated and entry.note["off"] < 1e-5 for entry in contents.entries)
     assert all(entry.instructions > 1000 for entry in contents.entries)
     net, (task,) = tuned.net, tuned.tasks
