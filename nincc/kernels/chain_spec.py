@@ -7,9 +7,10 @@ one without a partner is halved to a narrow pair if register tiles are tall enou
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from math import prod
+from operator import floordiv
 from typing import Any
 
 from nincc.errors import InternalError
@@ -139,8 +140,17 @@ class Chain:
 
     @property
     def cut(self) -> tuple[int, int, int]:
-        """(tiles, tiles of register tiles of r rows, r): those come first, the others have r - 1."""
+        """(tiles, tiles of register tiles of r rows, r): the others have r - 1."""
         return balanced(-(-self.rows // self.parts), self.mr)
+
+    def first_row(self, tile: Any, divide: Callable[[Any, int], Any] = floordiv) -> Any:
+        """The first row of a tile, a number or an expression that ``divide`` takes too.
+
+        The smaller tiles lie as far apart as can be: as many for each task.  They are fewer than ``mr``, so the
+        product stays small.
+        """
+        tiles, large, size = self.cut
+        return (tile * size - divide(tile * (tiles - large), tiles)) * self.parts
 
     @property
     def tiles(self) -> int:

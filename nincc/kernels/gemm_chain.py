@@ -131,15 +131,14 @@ class _Layer:
             if large == tiles:
                 body(_Tile(size, place, start, local))
                 return
-            with em.when(self.block.first + place < large):
+            rows = em.scalar(self._row_of(self.block.first + place + 1) - start, "rows")
+            with em.when(rows == chain.tile_rows):
                 body(_Tile(size, place, start, local))
             with em.otherwise():
                 body(_Tile(size - 1, place, start, local))
 
     def _row_of(self, tile: Expr) -> Expr:
-        """The first row of a tile."""
-        _, large, size = self.kernel.chain.cut
-        return (tile * size - tir.max(tile - large, 0)) * self.kernel.chain.parts
+        return self.kernel.chain.first_row(tile, div)
 
     def _matrix(self, tile: _Tile) -> Matrix:
         """What the layer reads: a row that the map does not have is its last row once more."""

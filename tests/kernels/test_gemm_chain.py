@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -139,6 +140,18 @@ def test_a_tile_is_two_register_tiles_where_any_layer_halves_it():
     assert Chain((plain,), 25, 6, 1, 1).cut == (5, 5, 5)
     chain = Chain((plain, replace(plain, strassen=True)), 25, 6, 1, 1)
     assert chain.cut == (3, 1, 5) and chain.is_ragged and chain.tile_rows == 10
+
+
+@given(st.integers(1, 4000), st.integers(1, 12), st.booleans(), st.integers(1, 8))
+def test_the_tiles_cover_all_rows_and_every_task_has_its_share(rows, mr, strassen, tasks):
+    chain = Chain((ChainLayer(32, 32, "relu", strassen, 8, mr),), rows, mr, 1, tasks)
+    tiles, large, size = chain.cut
+    heights = [chain.first_row(tile + 1) - chain.first_row(tile) for tile in range(tiles)]
+    assert chain.first_row(0) == 0 and sum(heights) == rows + chain.is_ragged
+    assert heights.count(chain.tile_rows) == large and set(heights) <= {chain.tile_rows, (size - 1) * chain.parts}
+    edges = [task * tiles // tasks for task in range(tasks + 1)]
+    shares = [sum(heights[begin:end]) for begin, end in pairwise(edges) if end - begin == edges[1]]
+    assert not shares or max(shares) - min(shares) <= chain.parts
 
 
 def test_strassen_wants_two_halves_and_a_pair():
