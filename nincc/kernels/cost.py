@@ -163,7 +163,7 @@ class WinogradCost:
     def computing(self) -> float:
         """Stage 3's register tiles."""
         plan = self.plan
-        if plan.columnwise:
+        if plan.in_registers:
             return plan.tile_blocks * plan.tile_block * plan.elements * plan.depth * self.vectors * self.core.vector
         rows = self.core.row_tiles(plan.tile_block, plan.conv.mr, plan.depth)
         return plan.tile_blocks * plan.elements * plan.panels * rows
@@ -181,15 +181,15 @@ class WinogradCost:
     def traffic(self) -> float:
         """What moving the gathered map, V and M takes beyond what hides behind computing.
 
-        The map is written and read, V written, and read once a unit block, M written and read.  A columnwise plan's M
-        is half transformed, and so is V read, for each vector of units.
+        The map is written and read, V written, and read once a unit block, M written and read.  Where products stay in
+        registers, so is V read for each vector of units.
         """
         plan, core = self.plan, self.core
         rows, cols = plan.map_size
         image_map = rows * cols * plan.stride * 4
         v, products = plan.v_size * 4, plan.m_size * 4
         kept = products + v * (plan.tile_blocks if plan.order == "unit" else 1)
-        turns = self.vectors if plan.columnwise else plan.unit_blocks
+        turns = self.vectors if plan.in_registers else plan.unit_blocks
         moved = plan.tile_blocks * (v + turns * (v + 2 * products))
         cycles = core.moving(moved, kept) + core.moving(2 * plan.conv.batch * image_map, plan.group * image_map)
         return max(UNHIDDEN * cycles, cycles - HIDDEN * self.computing)

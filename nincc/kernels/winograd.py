@@ -1,11 +1,12 @@
 """Convolution by Winograd F(m, r): square kernels, any stride (by polyphase), NCHW or NHWC source, fused pool.
 
 Stage 1 gathers the source on a zero-padded map (:mod:`nincc.kernels.gather`).  Stage 2 transforms n × n tiles of it
-to ``V[element][tile][channel]``, stage 3 multiplies each element's matrix by its weights to
-``M[element][tile][unit]``, stage 4 transforms M back and adds bias and activation; where few channels are summed,
-products pass from registers into stage 4.  V and M hold blocks of tiles that stay in the L2 cache.  The steps
-between elements are padded by a cache line, lest they share cache sets, and the next weight panel is fetched while
-one is used.  This module walks the blocks, in one of three orders.
+to ``V[element][tile][channel]``, column by column of a tile's elements.  Stage 3 multiplies each element's matrix by
+its weights to ``[tile][unit]``; stage 4 transforms a column's n products to m values while they are in the L1 cache,
+and all rows once the last column is done, with bias and activation.  Where few channels are summed, products pass from
+registers into stage 4.  V and M, the columns half transformed, hold blocks of tiles that stay in the L2 cache.  The
+steps between elements are padded by a cache line, lest they share cache sets, and the next weight panel is fetched
+while one is used.  This module walks the blocks, in one of three orders.
 """
 
 from __future__ import annotations

@@ -71,7 +71,7 @@ class Winograd:
         return lanes
 
     @property
-    def columnwise(self) -> bool:
+    def in_registers(self) -> bool:
         """Whether products pass from registers into the output transform, a column of elements at a time.
 
         AVX-512 multiplies by a float that it spreads from memory: a column's weights and sums may take all registers.
@@ -155,10 +155,13 @@ class Winograd:
 
     @property
     def m_size(self) -> int:
-        """Floats of a block of products, or of one vector's products half transformed; in whole cache lines too."""
-        if self.columnwise:
+        """Floats of a block's products half transformed and of one column's products, in whole cache lines too.
+
+        Of products in registers, those of one vector half transformed.
+        """
+        if self.in_registers:
             return self.tile_block * self.m * self.n * self.conv.lanes
-        return round_up(self.elements * self.m_step, CACHE_LINE)
+        return round_up((self.m + 1) * self.n * self.m_step, CACHE_LINE)
 
 
 def winograd_spec(shape: tuple[int, ...], attrs: Mapping[str, Any]) -> Winograd:

@@ -58,7 +58,7 @@ class Stages:
             transform_tile(
                 em, cook_toom(plan.m, plan.r).bt,
                 lambda i, j: source.load(i * gather.row_elements + j * plan.stride + c * em.lanes),
-                lambda i, j, value: target.store((i * plan.n + j) * plan.v_step + c * em.lanes, value),
+                lambda i, j, value: target.store((j * plan.n + i) * plan.v_step + c * em.lanes, value),
             )  # fmt: skip
 
     def _position(self, tile: Expr) -> tuple[Expr, Expr, Expr]:
@@ -70,12 +70,16 @@ class Stages:
 
     def unit_block(self, part: Part, v: View, products: View, block: Expr, units: Expr) -> None:
         """Stages 3 and 4 for one block of transformed tiles and one of units; ``products`` is room for those."""
-        if self.plan.columnwise:
-            self._columnwise(part, v, products, block, units)
+        if self.plan.in_registers:
+            self._products_in_registers(part, v, products, block, units)
             return
-        self._multiply(v, products, units)
+        em, plan = self.em, self.plan
+        column = products.at(plan.m * plan.n * plan.m_step)
+        with em.loop(plan.n, "j") as j:
+            self._multiply(v, column, units, j)
+            self._transform_column(column, products.at(em.offset(j * plan.m_step, "half")), units)
         with self._each_tile(part, block) as (tile, slot):
-            self._transform_out(part, products, tile, slot, units)
+            self._transform_rows(part, products, tile, slot, units)
 
     @contextmanager
     def _each_tile(self, part: Part, block: Expr) -> Iterator[tuple[Expr, Expr]]:
@@ -86,13 +90,25 @@ class Stages:
             with em.when(tile < part.tiles) if plan.uneven else nullcontext():
                 yield tile, slot
 
-    def _multiply(self, v: View, products: View, units: Expr) -> None:
-        """Stage 3: each element's matrix of tiles by its weights."""
+    def _multiply(self, v: View, column: View, units: Expr, j: Expr) -> None:
+        """Stage 3 for column ``j`` of the elements: each one's matrix of tiles by its weights."""
         em, plan = self.em, self.plan
         count = self._panels_of(units)
-        with em.loop(plan.elements, "e") as element, em.loop(count, "no") as panel:
-            target = products.at(em.offset(element * plan.m_step + panel * plan.panel, "product"))
-            self._panel(v.at(element * plan.v_step), self._weights(units, count, element, panel), target)
+        with em.loop(plan.n, "i") as i, em.loop(count, "no") as panel:
+            element = em.scalar(j * plan.n + i, "element")
+            tiles = v.at(em.offset(element * plan.v_step, "v"))
+            target = column.at(em.offset(i * plan.m_step + panel * plan.panel, "product"))
+            self._panel(tiles, self._weights(units, count, element, panel), target)
+
+    def _transform_column(self, column: View, target: View, units: Expr) -> None:
+        """Stage 4's first half: a column's n products become m values."""
+        em, plan = self.em.narrow(), self.plan
+        column, target = column.seen_by(em), target.seen_by(em)
+        with em.loop(plan.tile_block, "t") as slot, em.loop(self._vectors_of(em, units), "v") as v:
+            at = em.offset(slot * plan.unit_block + v * em.lanes, "at")
+            x = [em.let(column.load(at + i * plan.m_step)) for i in range(plan.n)]
+            for i, value in enumerate(linear_map(em, cook_toom(plan.m, plan.r).at, x)):
+                target.store(at + i * plan.n * plan.m_step, value)
 
     def _weights(self, units: Expr, count: Expr, element: Expr, panel: Expr) -> View:
         """An element's panel of weights: the blocks of units before this one are whole."""
@@ -142,13 +158,13 @@ class Stages:
             for vector, register in enumerate(row):
                 target.store((first + i) * plan.unit_block + vector * em.lanes, register.load(0))
 
-    def _transform_out(self, part: Part, products: View, tile: Expr, slot: Expr, units: Expr) -> None:
-        """Stage 4 for ``slot`` of a block of tiles."""
+    def _transform_rows(self, part: Part, halves: View, tile: Expr, slot: Expr, units: Expr) -> None:
+        """Stage 4's second half for ``slot`` of a block of tiles."""
         em, plan = self.em.narrow(), self.plan
-        source = products.seen_by(em).at(em.offset(slot * plan.unit_block, "slot"))
+        source = halves.seen_by(em).at(em.offset(slot * plan.unit_block, "slot"))
         store = self._output(em, part, tile, units)
         with em.loop(self._vectors_of(em, units), "v") as v:
-            transform_tile(
+            transform_rows(
                 em, cook_toom(plan.m, plan.r).at,
                 lambda i, j: source.load((i * plan.n + j) * plan.m_step + v * em.lanes), store(v),
             )  # fmt: skip
@@ -189,7 +205,7 @@ class Stages:
 
         return of_vector
 
-    def _columnwise(self, part: Part, v: View, columns: View, block: Expr, units: Expr) -> None:
+    def _products_in_registers(self, part: Part, v: View, columns: View, block: Expr, units: Expr) -> None:
         """Stages 3 and 4 of a plan that sums few channels: products are transformed in registers, never stored.
 
         Vector by vector of the units, first all columns of elements, then all rows of what those became.
@@ -199,8 +215,9 @@ class Stages:
         with em.loop(self._vectors_of(em, units), "vector") as vector:
             panel, half = em.scalar(div(vector, 2), "panel"), em.scalar(mod(vector, 2) * em.lanes, "half")
             with em.loop(plan.n, "j") as j:
-                weights = [self._weights(units, count, i * plan.n + j, panel).at(half) for i in range(plan.n)]
-                tiles, target = v.at(em.offset(j * plan.v_step, "v")), columns.at(em.offset(j * em.lanes, "column"))
+                weights = [self._weights(units, count, j * plan.n + i, panel).at(half) for i in range(plan.n)]
+                tiles = v.at(em.offset(j * (plan.n * plan.v_step), "v"))
+                target = columns.at(em.offset(j * em.lanes, "column"))
                 with em.loop(plan.tile_block, "t") as slot:
                     self._column(tiles.at(slot * plan.stride), weights, target, slot)
             with self._each_tile(part, block) as (tile, slot):
@@ -216,7 +233,7 @@ class Stages:
         sums = em.registers(plan.n, "acc")
         for i, total in enumerate(sums):
             for c in range(plan.depth):
-                product = em.broadcast(tile[i * plan.n * plan.v_step + c]) * weights[i].load(c * plan.panel)
+                product = em.broadcast(tile[i * plan.v_step + c]) * weights[i].load(c * plan.panel)
                 total.store(0, product + total.load(0) if c else product)
         rows = linear_map(em, cook_toom(plan.m, plan.r).at, [total.load(0) for total in sums])
         for i, value in enumerate(rows):

@@ -15,13 +15,14 @@ Doubles = NDArray[np.float64]
 def pack_winograd(weight: NDArray[np.floating], plan: Winograd) -> Floats:
     """OIHW ``[units, C, k, k]`` → ``[panels · n², depth, panel]`` float32, rounded once, after the transform.
 
-    Panels come in the order (block of units, element, panel of the block): the kernel reads them in one sweep.
+    Panels come in the order (block of units, element, panel of the block), elements column by column: the kernel reads
+    them in one sweep.
     """
     phases = split_phases(weight.astype(np.float64), plan)
     units, depth = phases.shape[:2]
     g = np.array(cook_toom(plan.m, plan.r).g, dtype=np.float64)
     transformed = np.zeros((plan.elements, plan.panels * plan.panel, depth), np.float32)
-    transformed[:, :units] = (g @ phases @ g.T).reshape(units, depth, -1).transpose(2, 0, 1)
+    transformed[:, :units] = (g @ phases @ g.T).swapaxes(2, 3).reshape(units, depth, -1).transpose(2, 0, 1)
     panels = transformed.reshape(plan.elements, plan.panels, plan.panel, depth).transpose(1, 0, 3, 2)
     blocks = [
         panels[first : first + plan.block_panels].transpose(1, 0, 2, 3).reshape(-1, depth, plan.panel)

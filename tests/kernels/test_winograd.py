@@ -131,7 +131,7 @@ def shallow_layers(draw):
 @given(shallow_layers())
 def test_few_channels_by_columns(layer):
     plan = winograd_spec(layer.data.shape, layer.attrs)
-    assert plan.columnwise and plan.stride == 4
+    assert plan.in_registers and plan.stride == 4
     check(layer)
 
 

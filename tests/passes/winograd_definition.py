@@ -42,7 +42,7 @@ def _phases(data: Array, plan: Winograd) -> Array:
 
 
 def _element_weights(packed: Array, plan: Winograd) -> Array:
-    """[panels · n², depth, panel] → [units, depth, n, n], block of units after block."""
+    """[panels · n², depth, panel] → [units, depth, n, n], block of units after block, elements column by column."""
     blocks, first = [], 0
     for start in range(0, plan.panels, plan.block_panels):
         count = min(plan.block_panels, plan.panels - start)
@@ -51,4 +51,4 @@ def _element_weights(packed: Array, plan: Winograd) -> Array:
         split = part.reshape(plan.elements, count, plan.depth, plan.panel)
         blocks.append(split.transpose(1, 3, 2, 0).reshape(count * plan.panel, plan.depth, plan.n, plan.n))
     assert first == len(packed)
-    return np.concatenate(blocks)[: plan.conv.units]
+    return np.concatenate(blocks)[: plan.conv.units].swapaxes(2, 3)
