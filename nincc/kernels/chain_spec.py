@@ -14,7 +14,7 @@ from operator import floordiv
 from typing import Any
 
 from nincc.errors import InternalError
-from nincc.kernels.spec import CACHE_LINE, balanced, round_up
+from nincc.kernels.spec import CACHE_LINE, balanced, first_of, round_up
 
 LEAST_NARROW = 8
 """Rows of a register tile of one vector that has enough sums for FMAs not to wait for each other."""
@@ -144,17 +144,22 @@ class Chain:
         return balanced(-(-self.rows // self.parts), self.mr)
 
     def first_row(self, tile: Any, divide: Callable[[Any, int], Any] = floordiv) -> Any:
-        """The first row of a tile, a number or an expression that ``divide`` takes too.
-
-        The smaller tiles lie as far apart as can be: as many for each task.  They are fewer than ``mr``, so the
-        product stays small.
-        """
-        tiles, large, size = self.cut
-        return (tile * size - divide(tile * (tiles - large), tiles)) * self.parts
+        """The first row of a tile, a number or an expression that ``divide`` takes too."""
+        return first_of(tile, self.tiles, -(-self.rows // self.parts), divide) * self.parts
 
     @property
     def tiles(self) -> int:
         return self.cut[0]
+
+    @property
+    def blocks(self) -> int:
+        """Blocks of up to ``block`` tiles: as many for every task."""
+        wanted = -(-self.tiles // self.block)
+        return min(self.tiles, round_up(wanted, self.tasks))
+
+    def first_tile(self, block: Any, divide: Callable[[Any, int], Any] = floordiv) -> Any:
+        """The first tile of a block, a number or an expression as above."""
+        return first_of(block, self.blocks, self.tiles, divide)
 
     @property
     def tile_rows(self) -> int:

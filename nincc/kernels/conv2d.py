@@ -16,6 +16,7 @@ from nincc._tvm import tvm
 from nincc.kernels.emit import Emitter, Expr, View, div, mod
 from nincc.kernels.gather import Gather, direct_gather, gather_row
 from nincc.kernels.gemm import Operands, RegisterTile, Tiles, store_tile, walk_tiles
+from nincc.kernels.sharing import shared_items
 from nincc.kernels.spec import Conv, conv_spec, round_up
 
 tir, te = tvm.tir, tvm.te
@@ -69,7 +70,7 @@ def splits_by_image(conv: Conv) -> bool:
 def _image_by_image(em: Emitter, gather: Gather, source: View, gemm: _Gemm) -> None:
     conv = gather.conv
     maps = em.scratch(min(conv.tasks, conv.batch) * gather.image_elements, "map")
-    with em.tasks(conv.batch, conv.tasks) as (task, begin, end), em.span(begin, end, "image") as image:
+    with shared_items(em, conv.batch, conv.tasks, "image") as (task, image):
         target = maps.at(task * gather.image_elements)
         with em.loop(gather.rows, "row") as row:
             gather_row(em, gather, source, target, image, row)

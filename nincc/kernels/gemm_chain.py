@@ -16,6 +16,7 @@ from nincc._tvm import tvm
 from nincc.kernels.chain_spec import Chain, ChainLayer, Group, chain_spec
 from nincc.kernels.emit import Emitter, Expr, View, div
 from nincc.kernels.register_tile import Sums
+from nincc.kernels.sharing import shared_items
 from nincc.kernels.spec import CACHE_LINE
 from nincc.kernels.strassen import PRODUCTS, Matrix, Quarters, multiply, strassen, take_sums
 
@@ -78,12 +79,11 @@ class _Kernel:
         em, chain = self.em, self.chain
         sizes = (chain.map_elements, chain.map_elements, chain.block * chain.tile_sums, chain.kept_elements)
         own = em.task_scratch(chain.tasks, sizes)
-        with em.tasks(chain.tiles, chain.tasks) as (task, begin, end):
+        with shared_items(em, chain.blocks, chain.tasks, "block") as (task, number):
             first_map, second_map, sums, kept = own(task)
-            with em.loop(em.scalar(div(end - begin + (chain.block - 1), chain.block), "blocks"), "block") as number:
-                first = em.scalar(begin + number * chain.block, "first")
-                count = em.scalar(tir.min(chain.block, end - first), "count")
-                self._layers(_Block(first, count, (first_map, second_map), sums, kept))
+            first = em.scalar(chain.first_tile(number, div), "first")
+            count = em.scalar(chain.first_tile(number + 1, div) - first, "count")
+            self._layers(_Block(first, count, (first_map, second_map), sums, kept))
 
     def _layers(self, block: _Block) -> None:
         weight, bias = self.weight, self.bias

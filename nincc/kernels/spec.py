@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from operator import floordiv
 from typing import Any
 
 from nincc.errors import InternalError
@@ -167,6 +168,16 @@ def balanced(total: int, largest: int) -> tuple[int, int, int]:
     tiles = -(-total // largest)
     size = -(-total // tiles)
     return tiles, tiles - (size * tiles - total), size
+
+
+def first_of(part: Any, parts: int, total: int, divide: Callable[[Any, int], Any] = floordiv) -> Any:
+    """Where part number ``part`` begins if ``total`` is cut into ``parts`` whose sizes differ by at most one.
+
+    The smaller ones lie as far apart as can be.  ``part`` is a number, or an expression that ``divide`` takes too; of a
+    cut by :func:`balanced` the product is small, for fewer parts are small ones than the largest part is long.
+    """
+    size = -(-total // parts)
+    return part * size - divide(part * (size * parts - total), parts)
 
 
 def sides(values: Any) -> Sides:

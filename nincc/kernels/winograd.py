@@ -18,6 +18,7 @@ from typing import Any
 from nincc._tvm import tvm
 from nincc.kernels.emit import Emitter, Expr, View, div, mod
 from nincc.kernels.gather import Gather, gather_row
+from nincc.kernels.sharing import shared_items
 from nincc.kernels.winograd_spec import Winograd, winograd_spec
 from nincc.kernels.winograd_stages import Part, Stages
 
@@ -65,7 +66,7 @@ class _Walk:
         em, plan, gather = self.em, self.plan, self.gather
         tasks = min(plan.conv.tasks, plan.groups)
         own = em.task_scratch(tasks, [plan.group * gather.image_elements, plan.v_size, plan.m_size])
-        with em.tasks(plan.groups, tasks) as (task, begin, end), em.span(begin, end, "group") as group:
+        with shared_items(em, plan.groups, tasks, "group") as (task, group):
             here, v, m = own(task)
             first = em.scalar(group * plan.group, "first")
             images = plan.group
@@ -83,7 +84,7 @@ class _Walk:
         part = self._gather_all()
         tasks = min(plan.conv.tasks, plan.tile_blocks)
         own = em.task_scratch(tasks, [plan.v_size, plan.m_size])
-        with em.tasks(plan.tile_blocks, tasks) as (task, begin, end), em.span(begin, end, "tb") as block:
+        with shared_items(em, plan.tile_blocks, tasks, "tb") as (task, block):
             v, products = own(task)
             self._tile_block(part, v, products, block)
 
@@ -95,10 +96,10 @@ class _Walk:
         v = em.scratch(plan.tile_blocks * plan.v_size, "v")
         own = em.task_scratch(min(plan.conv.tasks, items), [plan.m_size])
         slots = plan.tile_blocks * plan.tile_block
-        with em.tasks(slots, plan.conv.tasks) as (_, begin, end), em.span(begin, end, "t") as tile:
+        with shared_items(em, slots, plan.conv.tasks, "t") as (_, tile):
             block = em.scalar(div(tile, plan.tile_block), "tb")
             self.stages.transform_in(part, v.at(block * plan.v_size), tile, mod(tile, plan.tile_block))
-        with em.tasks(items, plan.conv.tasks) as (task, begin, end), em.span(begin, end, "item") as item:
+        with shared_items(em, items, plan.conv.tasks) as (task, item):
             block = em.scalar(mod(item, plan.tile_blocks), "tb")
             units = em.scalar(div(item, plan.tile_blocks), "ub")
             (products,) = own(task)

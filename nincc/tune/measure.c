@@ -43,6 +43,7 @@ static int32_t call(void **p, int32_t count)
     case 6: return AS(P, P, P, P, P, P)(p[0], p[1], p[2], p[3], p[4], p[5]);
     case 7: return AS(P, P, P, P, P, P, P)(p[0], p[1], p[2], p[3], p[4], p[5], p[6]);
     case 8: return AS(P, P, P, P, P, P, P, P)(p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7]);
+    case 9: return AS(P, P, P, P, P, P, P, P, P)(p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7], p[8]);
     default: return -1;
     }
 }

@@ -164,8 +164,9 @@ def assembly(target: Target, name: str, shapes: list[tuple[int, ...]], **attrs: 
     return re.split(r"\n(?:<L\d+>:|[^\n]*\tj[a-z]+\t[^\n]*)", text)
 
 
-def link(objects: list[Path], library: Path) -> None:
-    command = [ZIG, "ld.lld", "-shared", "-Bsymbolic", "-o", library, *objects, _shim()]
+def link(objects: list[Path], library: Path, shim: str = "parallel_shim") -> None:
+    """``shim``: the C file that stands in for the thread pool.  -Bsymbolic: TVM's own is in this process too."""
+    command = [ZIG, "ld.lld", "-shared", "-Bsymbolic", "-o", library, *objects, _shim(shim)]
     subprocess.run([str(word) for word in command], check=True)
 
 
@@ -178,10 +179,10 @@ def _folder() -> Path:
     return Path(_folder_handle().name)
 
 
-@lru_cache(maxsize=1)
-def _shim() -> Path:
-    path = _folder() / "parallel_shim.o"
-    source = Path(__file__).with_name("parallel_shim.c")
+@lru_cache
+def _shim(name: str) -> Path:
+    path = _folder() / f"{name}.o"
+    source = Path(__file__).with_name(f"{name}.c")
     subprocess.run([str(ZIG), "cc", "-O1", "-fPIC", "-c", str(source), "-o", str(path)], check=True)
     return path
 
