@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from itertools import accumulate
 from typing import Any
 
@@ -31,18 +32,20 @@ TASKS_APART = 8 * CACHE_LINE
 class View:
     """A buffer of float32 seen as a flat run of elements from ``offset`` on, whatever its shape."""
 
-    def __init__(self, emitter: Emitter, buffer: Any, offset: Expr = 0) -> None:
+    def __init__(self, emitter: Emitter, buffer: Any, offset: Expr = 0, zeros: list[Expr] | None = None) -> None:
+        """``zeros``: indices of all dimensions but the last, where they are known."""
         self.emitter = emitter
         self.buffer = buffer
         self.offset = offset
+        self._zeros = [_constant(0)] * (len(buffer.shape) - 1) if zeros is None else zeros
 
     def at(self, offset: Expr) -> View:
         """The same buffer from ``offset`` elements further on."""
-        return View(self.emitter, self.buffer, self.offset + offset)
+        return View(self.emitter, self.buffer, self.offset + offset, self._zeros)
 
     def seen_by(self, emitter: Emitter) -> View:
         """The same place for an emitter of another vector width."""
-        return View(emitter, self.buffer, self.offset)
+        return View(emitter, self.buffer, self.offset, self._zeros)
 
     def __getitem__(self, index: Expr) -> Expr:
         return tir.BufferLoad(self.buffer, self._indices(index))
@@ -56,8 +59,7 @@ class View:
 
     def run(self, index: Expr, count: int) -> Expr:
         """The ``count`` elements from ``index`` on as one vector."""
-        *zeros, last = self._indices(index)
-        return tir.BufferLoad(self.buffer, [*zeros, tir.Ramp(last, tir.const(1, last.dtype), count)])
+        return tir.BufferLoad(self.buffer, self._ramp(index, count))
 
     def store(self, index: Expr, value: Expr) -> None:
         """Write a vector to elements ``index`` … ``index + lanes - 1``."""
@@ -65,12 +67,16 @@ class View:
 
     def _indices(self, index: Expr) -> list[Expr]:
         # Flattening is row-major: an index past the last dimension's extent simply counts on.
-        return [0] * (len(self.buffer.shape) - 1) + [_int(self.offset + index)]
+        return [*self._zeros, _int(self.offset + index)]
 
-    def _ramp(self, index: Expr) -> list[Expr]:
-        *zeros, last = self._indices(index)
-        lanes = self.emitter.lanes
-        return [*zeros, tir.Ramp(last, tir.const(1, last.dtype), lanes) if lanes > 1 else last]
+    def _ramp(self, index: Expr, lanes: int = 0) -> list[Expr]:
+        """Indices of ``lanes`` neighbours (of a vector: 0)."""
+        first, lanes = self.offset + index, lanes or self.emitter.lanes
+        if lanes == 1:
+            return [*self._zeros, _int(first)]
+        if isinstance(first, int):
+            return [*self._zeros, _constant_ramp(first, lanes)]
+        return [*self._zeros, tir.Ramp(first, tir.const(1, first.dtype), lanes)]
 
 
 class Emitter:
@@ -272,7 +278,17 @@ def mod(value: Expr, by: int) -> Expr:
 
 
 def _int(value: Expr) -> Expr:
-    return tir.IntImm("int32", value) if isinstance(value, int) else value
+    return _constant(value) if isinstance(value, int) else value
+
+
+@cache  # making a node takes Python longer than anything else here
+def _constant(value: int) -> Expr:
+    return tir.IntImm("int32", value)
+
+
+@cache
+def _constant_ramp(first: int, lanes: int) -> Expr:
+    return tir.Ramp(_constant(first), _constant(1), lanes)
 
 
 def _float(value: Expr) -> Expr:
