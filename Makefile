@@ -16,7 +16,7 @@ demo: $(READY) ## compile the two trained digit nets and hold them against ONNX 
 	@$(PY) examples/demo.py
 
 test: lint ## lint, then every test
-	@$(PY) -m pytest --numprocesses auto --dist loadfile
+	@$(PY) -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 sweep: $(READY) ## 200 random nets: each right, and none slower than ONNX Runtime
 	@$(PY) examples/sweep.py
