@@ -176,7 +176,7 @@ def imbalance(plan: Winograd, threads: int) -> float:
 def busiest(plan: Winograd, threads: int) -> float:
     """The share of a plan's products that the busiest of ``threads`` threads has, as a multiple of an even share.
 
-    The pool deals out the tasks in runs, as even as whole tasks can be.
+    Tasks begin with runs of items, as even as whole ones can be; that they help each other then is not counted.
     """
     tasks, items = plan.conv.tasks, _items(plan)
     used = min(tasks, items)
