@@ -173,8 +173,8 @@ def balanced(total: int, largest: int) -> tuple[int, int, int]:
 def first_of(part: Any, parts: int, total: int, divide: Callable[[Any, int], Any] = floordiv) -> Any:
     """Where part number ``part`` begins if ``total`` is cut into ``parts`` whose sizes differ by at most one.
 
-    The smaller ones lie as far apart as can be.  ``part`` is a number, or an expression that ``divide`` takes too; of a
-    cut by :func:`balanced` the product is small, for fewer parts are small ones than the largest part is long.
+    The smaller ones lie as far apart as can be.  ``part`` is a number, or an expression that ``divide`` takes too, of
+    32 bits: the product fits where ``parts`` are the fewest for their size, or few more, as then few are smaller.
     """
     size = -(-total // parts)
     return part * size - divide(part * (size * parts - total), parts)

@@ -142,6 +142,7 @@ def test_a_tile_is_two_register_tiles_where_any_layer_halves_it():
     assert chain.cut == (3, 1, 5) and chain.is_ragged and chain.tile_rows == 10
 
 
+@settings(deadline=None)
 @given(st.integers(1, 4000), st.integers(1, 12), st.booleans(), st.integers(1, 8))
 def test_the_tiles_cover_all_rows_and_every_task_has_its_share(rows, mr, strassen, tasks):
     chain = Chain((ChainLayer(32, 32, "relu", strassen, 8, mr),), rows, mr, 1, tasks)
