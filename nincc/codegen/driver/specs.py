@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import accumulate
 
 from nincc.codegen.driver.template import c_string, fill, plain_text
@@ -32,6 +32,9 @@ def tensor_values(name: str, inputs: Specs, outputs: Specs) -> dict[str, object]
         "inputs": repr([(spec.name, spec.shape) for spec in inputs]),
         "outputs": repr([(spec.name, spec.shape) for spec in outputs]),
         "call": ", ".join(f"{p}{list(spec.shape)}" for p, spec in zip(input_names, inputs, strict=True)),
+        "checked_inputs": _lines(f"{p} = _checked(arrays[{i}], *INPUTS[{i}])" for i, p in enumerate(input_names)),
+        "new_outputs": _lines(f"{p} = numpy.empty(OUTPUTS[{i}][1], numpy.float32)" for i, p in enumerate(output_names)),
+        "memory": ", ".join(f"_memory({p})" for p in input_names + output_names),
         **_example_values(inputs, outputs),
     }
 
@@ -153,6 +156,11 @@ _PROFILE_METHOD = '''
 def _parameters(kind: str, specs: Specs) -> list[str]:
     """``input`` where there is one, else ``input0``, ``input1`` … in graph order."""
     return [kind] if len(specs) == 1 else [f"{kind}{index}" for index in range(len(specs))]
+
+
+def _lines(statements: Iterable[str]) -> str:
+    """Statements of a Python method."""
+    return "\n".join(" " * 8 + statement for statement in statements)
 
 
 def _macros(name: str, inputs: Specs, outputs: Specs) -> str:
