@@ -98,7 +98,17 @@ class Stages:
             element = em.scalar(j * plan.n + i, "element")
             tiles = v.at(em.offset(element * plan.v_step, "v"))
             target = column.at(em.offset(i * plan.m_step + panel * plan.panel, "product"))
+            if plan.fetches_tiles:
+                self._fetch_tiles(v, element + 1, panel)
             self._panel(tiles, self._weights(units, count, element, panel), target)
+
+    def _fetch_tiles(self, v: View, element: Expr, panel: Expr) -> None:
+        """Asks for a panel's share of an element's tiles."""
+        plan = self.plan
+        lines = -(-plan.tile_block * plan.stride // (CACHE_LINE * plan.block_panels))
+        start = v.at(self.em.offset(element * plan.v_step + panel * (lines * CACHE_LINE), "ahead"))
+        for line in range(lines):
+            self.em.prefetch(start, line * CACHE_LINE)
 
     def _transform_column(self, column: View, target: View, units: Expr) -> None:
         """Stage 4's first half: a column's n products become m values."""
