@@ -118,7 +118,7 @@ class _Planner:
         intervals = [Interval(self.buffers[n].bytes, *self.lifetimes[n]) for n in numbers]
         offsets, self.workspace_bytes = plan_memory(intervals)
         if self.shared:
-            offsets, self.workspace_bytes = settle(intervals, offsets, self.workspace_bytes)
+            offsets = settle(intervals, offsets, self.workspace_bytes)
         for number, offset in zip(numbers, offsets, strict=True):
             self.buffers[number] = replace(self.buffers[number], offset=offset)
         for number, whole in self.parts.items():

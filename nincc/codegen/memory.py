@@ -67,12 +67,8 @@ def place(intervals: Sequence[Interval], order: Sequence[int]) -> tuple[list[int
         ]
         offsets[index] = _lowest_gap(sorted(taken), aligned(intervals[index].bytes))
         placed.append(index)
-    return offsets, end_of(intervals, offsets)
-
-
-def end_of(intervals: Sequence[Interval], offsets: Sequence[int]) -> int:
-    """The bytes that hold all of a plan."""
-    return max((offset + aligned(one.bytes) for offset, one in zip(offsets, intervals, strict=True)), default=0)
+    total = max((offset + aligned(one.bytes) for offset, one in zip(offsets, intervals, strict=True)), default=0)
+    return offsets, total
 
 
 def aligned(size: int) -> int:
