@@ -93,7 +93,7 @@ class Winograd:
     def fetches_tiles(self) -> bool:
         """Whether products ask for the next element's tiles ahead: in order "unit" another core transformed some.
 
-        Only where they are fewer than a weight panel's channels: nin-imagenet's conv2 has 49, and took some 3 % longer.
+        Only where they are no more than a weight panel's channels: nin-imagenet's conv2, with 49, took longer by it.
         """
         return self.order == "unit" and self.conv.tasks > 1 and self.tile_block <= self.panel
 

@@ -103,7 +103,7 @@ class Stages:
             self._panel(tiles, self._weights(units, count, element, panel), target)
 
     def _fetch_tiles(self, v: View, element: Expr, panel: Expr) -> None:
-        """Asks for a panel's share of an element's tiles."""
+        """Asks for a panel's share of an element's tiles; in a last block of fewer panels the rest is not asked for."""
         plan = self.plan
         lines = -(-plan.tile_block * plan.stride // (CACHE_LINE * plan.block_panels))
         start = v.at(self.em.offset(element * plan.v_step + panel * (lines * CACHE_LINE), "ahead"))
