@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -95,6 +96,50 @@ def test_any_layout_in_memory(net: Any, view: Any) -> None:
     np.testing.assert_array_equal(net(given), net(toy_input()))
 
 
+def read_only(x: np.ndarray) -> np.ndarray:
+    view = x.view()
+    view.flags.writeable = False
+    return view
+
+
+@pytest.mark.parametrize(
+    "view",
+    [lambda x: x[:2], lambda x: x[::2], lambda x: read_only(x[:2]), lambda x: np.asfortranarray(x[:2])],
+    ids=["dense", "strided", "read-only", "fortran"],
+)
+def test_an_array_that_comes_again_is_read_again(net: Any, view: Any) -> None:
+    source = np.concatenate([toy_input(1), toy_input(2)])
+    given = view(source)
+    net(given)
+    changed = given if given.base is None else source
+    changed *= -2
+    np.testing.assert_array_equal(net(given), net(given.copy()))
+    assert np.abs(net(given) - net(view(np.concatenate([toy_input(1), toy_input(2)])))).max() > 0.01
+
+
+def test_an_array_that_comes_again_is_checked_again(net: Any) -> None:
+    given = toy_input()
+    expected = net(given)
+    given.shape = (2, 3, 16)
+    with pytest.raises(ValueError, match=r"shape \(2, 3, 16\)"):
+        net(given)
+    given.shape = (2, 3, 4, 4)
+    np.testing.assert_array_equal(net(given), expected)
+
+
+def test_an_array_is_released_by_the_next_one_and_by_close(toy: Path) -> None:
+    net = load(toy)
+    first, second = toy_input(1), toy_input(2)
+    released = [weakref.ref(first), weakref.ref(second)]
+    net(first)
+    net(second)
+    del first
+    assert released[0]() is None and released[1]() is second
+    net.close()
+    del second
+    assert released[1]() is None
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -111,6 +156,14 @@ def test_any_layout_in_memory(net: Any, view: Any) -> None:
 def test_a_wrong_array_is_a_value_error(net: Any, given: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         net(given(toy_input()))
+
+
+def test_a_refused_array_leaves_nothing_behind(net: Any) -> None:
+    given = toy_input()
+    expected = net(given)
+    with pytest.raises(ValueError, match="float64"):
+        net(given.astype(np.float64))
+    np.testing.assert_array_equal(net(given), expected)
 
 
 def test_a_wrong_number_of_arrays_is_a_value_error(net: Any) -> None:
@@ -130,6 +183,14 @@ def test_a_closed_net_refuses(toy: Path) -> None:
     net.close()
     with pytest.raises(ValueError, match="closed"):
         net(toy_input())
+
+
+def test_a_closed_net_refuses_the_array_it_had(toy: Path) -> None:
+    net, given = load(toy), toy_input()
+    net(given)
+    net.close()
+    with pytest.raises(ValueError, match="closed"):
+        net(given)
 
 
 def thread_count() -> int:
