@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import warnings
 import weakref
 from collections.abc import Iterator
 from dataclasses import replace
@@ -125,6 +126,15 @@ def test_an_array_that_comes_again_is_checked_again(net: Any) -> None:
         net(given)
     given.shape = (2, 3, 4, 4)
     np.testing.assert_array_equal(net(given), expected)
+
+
+def test_an_array_whose_strides_changed_is_read_by_the_new_ones(net: Any) -> None:
+    given = toy_input()
+    net(given)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        given.strides = given.strides[:2] + given.strides[:1:-1]  # each map transposed where it lies
+    np.testing.assert_array_equal(net(given), net(given.copy()))
 
 
 def test_an_array_is_released_by_the_next_one_and_by_close(toy: Path) -> None:

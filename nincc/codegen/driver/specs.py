@@ -131,7 +131,7 @@ _DEVICE_CALL = """        if any(_is_on_device(array) for array in arrays):
 # After an inference the caches hold weights, not Python, so that each line of code comes from afar.  Those that find an
 # array's memory take 5 us, which an array that comes again is spared; a loop over one or two arrays would take some 10.
 _BIND = """            given = arrays[{i}]
-            if given is not self._arrays[{i}] or given.shape != INPUTS[{i}][1] or given.dtype is not _FLOAT32:
+            if given is not self._arrays[{i}] or not _is_plain(given, INPUTS[{i}][1]):
                 array = _checked(given, *INPUTS[{i}])
                 memory = self._memory[{i}] = _memory(array)
                 # A copy is made anew at each call: its source may have changed.
