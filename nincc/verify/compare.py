@@ -29,13 +29,13 @@ class Tolerance:
 LOGITS = Tolerance(rtol=2e-5, atol=1e-6)
 
 #: A logit error e is a relative error e of a probability, so nearly even probabilities must agree more
-#: closely than 1e-5, and no probability may be off by more; but for SHARE_OF_LOGITS.
+#: closely than 1e-5, and no probability may be off by more; but see SHARE_OF_LOGITS.
 PROBABILITIES = Tolerance(rtol=5e-5, atol=1e-6, cap=1e-5)
 
-#: Logits that are far apart are large, so are their errors, and a probability near one half has half of them.  From
-#: 20 apart on it may be off by this share of that: a tenth of what the logits themselves may make of it.
-SHARE_OF_LOGITS = 5e-7
-
+#: Logits that are far apart are large, and so are their errors: float32 alone rounds logits of 600 by 3e-5.  A
+#: difference of logits may be off by this share of how far they are apart, a tenth of what LOGITS allows; a probability
+#: p by p(1 - p) of that, the derivative: a quarter near one half.
+SHARE_OF_LOGITS = 2e-6
 
 _LEAST = 1e-300
 """A probability of 0 counts as this in float64's reach."""
@@ -53,9 +53,12 @@ def default_tolerance(reference: Array) -> Tolerance:
     """What nincc promises for an output like ``reference``."""
     if not is_probability(reference):
         return LOGITS
-    logits = np.log(np.maximum(np.asarray(reference, np.float64), _LEAST))
-    apart = float((logits.max(axis=1) - logits.min(axis=1)).max())
-    return replace(PROBABILITIES, cap=max(PROBABILITIES.cap, SHARE_OF_LOGITS * apart))
+    chances = np.asarray(reference, np.float64)
+    logits = np.log(np.maximum(chances, _LEAST))
+    off = SHARE_OF_LOGITS * (logits.max(axis=1) - logits.min(axis=1))
+    tied = float((off * (chances * (1 - chances)).max(axis=1)).max())
+    cap = max(PROBABILITIES.cap, float(off.max()) / 4)
+    return replace(PROBABILITIES, atol=max(PROBABILITIES.atol, tied), cap=cap)
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,13 @@ def test_the_complaint_is_one_line_with_a_way_out():
     )
 
 
+def test_what_may_be_rounding_names_the_option_that_rounds_less():
+    outputs = (TensorError("prob", "large", 5.3e-5, 1e-7, 1.0, 5.1e-5),)
+    certificate = make(verdict="fail", guilty="passes or kernels", outputs=outputs, passing_rtol=5.31e-5)
+    with pytest.raises(VerificationError, match="compile with --error-budget 1e-6, and if that fails too"):
+        certificate.require_pass("model.onnx")
+
+
 def test_a_guilty_frontend_is_shown_by_the_references():
     certificate = make(
         verdict="fail", guilty="frontend", reference_agreement=(TensorError("prob", "normal", 0.3, 0.1, 1.0, 1e-5),)

@@ -72,6 +72,21 @@ def test_probabilities_of_logits_far_apart_are_judged_by_those():
     assert compare(far + [[2e-5, -2e-5, 0.0]], far).passed
 
 
+@pytest.mark.parametrize("largest", [1.0, 30.0, 600.0])
+def test_logits_off_by_two_of_float32s_steps_pass_and_by_sixteen_fail(largest):
+    exact = np.array([[largest, largest, 0.0]])
+    ulp = np.spacing(np.float32(largest))
+    assert compare(softmax(exact + [[2 * ulp, -2 * ulp, 0.0]]), softmax(exact)).passed
+    step = max(16 * ulp, 4e-5)  # below 20 apart 1e-5 of the probability is what counts
+    assert not compare(softmax(exact + [[step, -step, 0.0]]), softmax(exact)).passed
+
+
+def test_logits_far_apart_excuse_little_where_they_decide():
+    sure = softmax(np.array([[600.0, 590.0, 0.0]]))
+    assert default_tolerance(sure).limit(1.0) < 1.1e-4
+    assert not compare(sure + [[-2e-4, 2e-4, 0.0]], sure).passed
+
+
 def softmax(logits):
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return powers / powers.sum(axis=1, keepdims=True)
