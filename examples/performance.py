@@ -3,8 +3,8 @@
     make bench
 
 Compiles each published net for one thread and for two, times it against every peer that is installed (pip install
-'nincc[bench]'), and replaces what stands between the marks in the document.  Takes a quarter of an hour; run it on an
-idle machine.
+'nincc[bench]'), and replaces what stands between the target's marks in the document; tables of other targets stay.
+Takes a quarter of an hour; run it on an idle machine.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from nincc.bench.measure import BenchOptions, bench
 from nincc.bench.plot import plot_bench
 from nincc.bench.result import BenchResult
 from nincc.bench.table import costs_table, machine_lines, markdown, replace_part, times_table
+from nincc.errors import UsageError
+from nincc.target import load_target, native_target
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENT = ROOT / "docs" / "performance.md"
@@ -33,6 +35,7 @@ NETS = [
     *((name, 1) for name in ("nin-cifar100", "nin-mnist", "nin-svhn", "nin-d2l")),
 ]
 THREADS = (1, 2)
+PARTS = ("machine", "times", "scaling", "costs", "compiling")
 PLOTTED = ("nin-cifar10", 1, 1)
 
 
@@ -56,22 +59,23 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=20, metavar="N", help="bursts of each program (default 20)")
     parser.add_argument("--print", action="store_true", dest="only_print", help="leave the document alone")
     given = parser.parse_args(arguments)
+    if not given.only_print:
+        try:
+            check_place(load_target(given.target).name)  # told now, not after a quarter of an hour
+        except UsageError as error:
+            parser.error(f"{error}, or add --print")
     wanted = given.nets.split(",") if given.nets else None
     chosen = [net for net in NETS if wanted is None or net[0] in wanted]
     nets = [compiled(*net, threads, given.target) for net in chosen for threads in THREADS]
     results = [measured(net, given.rounds) for net in nets]
     (WORK / "results.json").write_text(json.dumps([result.to_dict() for result in results], indent=1))
-    parts = {
-        "machine": machine_lines(results),
-        "times": times_table(results),
-        "scaling": scaling_table(results),
-        "costs": costs_table(results),
-        "compiling": compiling_table(nets),
-    }
+    tables = [f(results) for f in (machine_lines, times_table, scaling_table, costs_table)]
+    parts = dict(zip(PARTS, [*tables, compiling_table(nets)], strict=True))
     if given.only_print:
         print("\n\n".join(parts.values()))
     else:
-        write(parts, results)
+        DOCUMENT.write_text(written(DOCUMENT.read_text(), parts, native_target().name))
+        plot(results)
     return 0
 
 
@@ -117,12 +121,22 @@ def compiling_table(nets: list[Compiled]) -> str:
     return markdown(header, rows, left=1)
 
 
-def write(parts: dict[str, str], results: list[BenchResult]) -> None:
-    """Puts the tables into the document and the plot beside it."""
-    text = DOCUMENT.read_text()
+def check_place(target: str) -> None:
+    """UsageError where the document cannot take the target's tables."""
+    native = native_target().name
+    if target != native:
+        raise UsageError(f"the tables are of each CPU's own target, here {native}", hint="leave --target out")
+    written(DOCUMENT.read_text(), dict.fromkeys(PARTS, ""), target)
+
+
+def written(document: str, parts: dict[str, str], target: str) -> str:
+    """The document with the target's tables in their places; UsageError where it has none."""
     for part, content in parts.items():
-        text = replace_part(text, part, content)
-    DOCUMENT.write_text(text)
+        document = replace_part(document, f"{part} {target}", content)
+    return document
+
+
+def plot(results: list[BenchResult]) -> None:
     for result in results:
         if (result.model, result.batch, result.threads) == PLOTTED:
             plot_bench(result, DOCUMENT.with_name("performance.png"))

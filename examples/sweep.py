@@ -5,7 +5,8 @@
 Nets come from seeds 0 to 199: channels 1 to 200, kernels 1 to 11, strides, both pools, odd sizes, batch 1 to 9 (see
 nincc/bench/random_nets.py).  Ends with exit code 1 if one is wrong by more than 1e-5, or takes more than 1.1 times as
 long as ONNX Runtime where that takes over a millisecond.  An interrupted sweep goes on where it stopped; a change of
-nincc's sources starts it anew.  Run it on an idle machine.
+nincc's sources starts it anew.  Compiles for the CPU that it runs on, as ONNX Runtime picks its code by the CPU.
+Run it on an idle machine.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="random nets: right and fast?")
     parser.add_argument("--nets", type=int, default=200, metavar="N", help="how many (default 200)")
     parser.add_argument("--first", type=int, default=0, metavar="SEED", help="the first seed (default 0)")
-    parser.add_argument("--target", default="x86", metavar="T", help="what to compile for (default x86)")
+    parser.add_argument("--target", default="native", metavar="T", help="what to compile for (default native)")
     parser.add_argument("--results", type=Path, default=RESULTS, metavar="FILE", help="JSON Lines, a line a net")
     parser.add_argument("--small", action="store_true", help="small nets, as in the tests")
     parser.add_argument("--no-race", action="store_true", help="only right or wrong")
