@@ -59,11 +59,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=20, metavar="N", help="bursts of each program (default 20)")
     parser.add_argument("--print", action="store_true", dest="only_print", help="leave the document alone")
     given = parser.parse_args(arguments)
-    if not given.only_print:
-        try:
-            check_place(load_target(given.target).name)  # told now, not after a quarter of an hour
-        except UsageError as error:
-            parser.error(f"{error}, or add --print")
+    try:
+        target = load_target(given.target).name
+        if not given.only_print:
+            check_place(target)  # told now, not after a quarter of an hour
+    except UsageError as error:
+        parser.error(str(error))
     wanted = given.nets.split(",") if given.nets else None
     chosen = [net for net in NETS if wanted is None or net[0] in wanted]
     nets = [compiled(*net, threads, given.target) for net in chosen for threads in THREADS]
@@ -74,7 +75,7 @@ def main(arguments: list[str] | None = None) -> int:
     if given.only_print:
         print("\n\n".join(parts.values()))
     else:
-        DOCUMENT.write_text(written(DOCUMENT.read_text(), parts, native_target().name))
+        DOCUMENT.write_text(written(DOCUMENT.read_text(), parts, target))
         plot(results)
     return 0
 
@@ -125,7 +126,8 @@ def check_place(target: str) -> None:
     """UsageError where the document cannot take the target's tables."""
     native = native_target().name
     if target != native:
-        raise UsageError(f"the tables are of each CPU's own target, here {native}", hint="leave --target out")
+        hint = "leave --target out, or add --print"
+        raise UsageError(f"the tables are of each CPU's own target, here {native}", hint=hint)
     written(DOCUMENT.read_text(), dict.fromkeys(PARTS, ""), target)
 
 

@@ -23,6 +23,12 @@ def test_tables_of_another_target_than_the_cpus_own_are_not_overwritten(capsys):
     assert f"own target, here {native_target().name}; leave --target out, or add --print" in capsys.readouterr().err
 
 
+def test_an_unknown_target_is_told_in_a_line_though_nothing_is_written(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["--target", "nonsense", "--print"])
+    assert "unknown target 'nonsense'" in capsys.readouterr().err
+
+
 def test_a_cpu_without_a_place_is_told_before_anything_is_measured(capsys, monkeypatch):
     monkeypatch.setattr("examples.performance.native_target", lambda: cpu_target("neoverse-n1"))
     with pytest.raises(SystemExit, match="2"):

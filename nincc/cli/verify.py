@@ -24,8 +24,8 @@ def command(artefact: str, as_json: bool, **given: Any) -> None:
     """Hold ARTEFACT, a compiled folder, against a model's two references, or let it test itself.
 
     The references are ONNX Runtime on the model file as it is, and the imported graph in float64. States the
-    tolerance that would pass. Without --rtol and --atol: 1e-5 on probabilities, 2e-5 of the largest logit.
-    Exit code 3 where the library is wrong.
+    tolerance that would pass. Without --rtol and --atol: 1e-5 on probabilities, more where logits are
+    over 20 apart, and 2e-5 of the largest logit. Exit code 3 where the library is wrong.
     """
     from nincc.verify import verify_artefact
 

@@ -50,7 +50,11 @@ def is_probability(reference: Array) -> bool:
 
 
 def default_tolerance(reference: Array) -> Tolerance:
-    """What nincc promises for an output like ``reference``."""
+    """What nincc promises for an output like ``reference``.
+
+    Of probabilities the most that any of its rows allows: SHARE_OF_LOGITS of a row's distance by its most undecided
+    probability, beside PROBABILITIES' share of the largest, and no more than that makes of one half.
+    """
     if not is_probability(reference):
         return LOGITS
     chances = np.asarray(reference, np.float64)
