@@ -22,7 +22,7 @@ Stage = Literal[
 ]
 
 
-#: How many times its limit an error of right kernels may reach: 1.2 in 200 random nets on four large inputs each.
+#: How many times its limit an error of right kernels may reach: 1.2 in 142 random nets on four large inputs each.
 MOST_ROUNDING = 10
 
 
